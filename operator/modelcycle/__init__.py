@@ -1,0 +1,1 @@
+"""modelcycle: a Kubernetes operator for the whole life of a model."""

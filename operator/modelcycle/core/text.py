@@ -1,0 +1,31 @@
+"""The one way by which text from outside enters a status, an event or a tag."""
+
+from __future__ import annotations
+
+ELLIPSIS = " […] "
+
+
+def _is_harmless(character: str) -> bool:
+    return character in "\n\t" or character.isprintable()
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode())
+
+
+def clip(text: str, limit: int) -> str:
+    """``text`` in at most ``limit`` bytes of UTF-8, control characters replaced, the middle left out when it is too long.
+
+    Bytes, not characters, so that the bound of a whole status holds for every language. The end is kept (two thirds),
+    since the last lines of a traceback say what went wrong.
+    """
+    clean = "".join(c if _is_harmless(c) else "\ufffd" for c in text[: 8 * limit] + text[8 * limit :][-8 * limit :])
+    if _bytes(clean) <= limit:
+        return clean
+    room = limit - _bytes(ELLIPSIS)
+    if room < 12:
+        return clean.encode()[:limit].decode(errors="ignore")
+    head = room // 3
+    start = clean.encode()[:head].decode(errors="ignore")
+    end = clean.encode()[-(room - head) :].decode(errors="ignore")
+    return start + ELLIPSIS + end

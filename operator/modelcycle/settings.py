@@ -1,0 +1,69 @@
+"""What the administrator decides once for the operator: images, and the endpoints that resources may name.
+
+Endpoints are *named* in a resource and *defined* here, so that no tenant can send the operator or a pod to a place of
+their own choosing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from modelcycle.api.v1alpha1.common import DNS_LABEL_PATTERN
+
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=512, strip_whitespace=True)]
+Name = Annotated[str, StringConstraints(pattern=DNS_LABEL_PATTERN, max_length=63)]
+
+
+class SettingsModel(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Endpoint(SettingsModel):
+    """A server that resources may name. ``namespaces``: exact names, or ``*`` for all."""
+
+    name: Name
+    url: Url
+    ca_file: str | None = None
+    token_file: str | None = None
+    namespaces: tuple[str, ...] = ("*",)
+
+    def serves(self, namespace: str) -> bool:
+        return "*" in self.namespaces or namespace in self.namespaces
+
+
+class MlflowEndpoint(Endpoint):
+    """``model_prefixes``: registered names must start with one; ``{namespace}`` stands for the resource's namespace."""
+
+    model_prefixes: tuple[str, ...] = ("{namespace}.",)
+    pod_url: Url | None = None
+    pod_secret: str | None = None
+
+    def may_register(self, namespace: str, model: str) -> bool:
+        return any(model.startswith(prefix.replace("{namespace}", namespace)) for prefix in self.model_prefixes)
+
+
+class PrometheusEndpoint(Endpoint):
+    """``scrape_seconds``: how often it reads the serving pods; readings older than a few of these are stale."""
+
+    scrape_seconds: int = Field(default=5, ge=1, le=3600)
+
+
+class Endpoints(SettingsModel):
+    mlflow: tuple[MlflowEndpoint, ...] = ()
+    prometheus: tuple[PrometheusEndpoint, ...] = ()
+
+    def mlflow_named(self, name: str, namespace: str) -> MlflowEndpoint | None:
+        return next((e for e in self.mlflow if e.name == name and e.serves(namespace)), None)
+
+    def prometheus_named(self, name: str, namespace: str) -> PrometheusEndpoint | None:
+        return next((e for e in self.prometheus if e.name == name and e.serves(namespace)), None)
+
+
+class Settings(SettingsModel):
+    """All settings. ``cluster_id`` is the uid of the kube-system namespace unless given."""
+
+    cluster_id: str
+    serving_image: str
+    endpoints: Endpoints = Endpoints()
