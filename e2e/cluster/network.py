@@ -1,0 +1,125 @@
+"""A cluster's own network namespace, and the one cable between it and the machine.
+
+The machine's end has the first address of a /30 and the cluster's node the second. The machine forwards nothing for the
+cluster: pods reach the machine (as coming from the node), and the machine reaches the node.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.cluster.errors import MachineError
+
+POD_RANGE = "10.244.0.0/16"
+# Set aside for benchmarks between network devices (RFC 2544), so that nobody's network has it.
+_CABLES = ipaddress.ip_network("198.18.0.0/15")
+_INNER = "eth0"
+
+
+@dataclass(frozen=True)
+class Network:
+    namespace: str
+    machine_end: str
+    machine_address: str
+    node_address: str
+
+    @property
+    def namespace_file(self) -> Path:
+        return Path("/run/netns") / self.namespace
+
+
+def make(name: str) -> Network:
+    """Make the namespace and the cable. Whatever `name` had before must have been removed."""
+    address = ipaddress.ip_address
+    cable = free_cable(name, _addresses_in_use())
+    network = Network(namespace(name), machine_end(name), str(address(cable + 1)), str(address(cable + 2)))
+    inside = ("-n", network.namespace)
+    _ip("netns", "add", network.namespace)
+    _ip("link", "add", network.machine_end, "type", "veth", "peer", "name", _INNER, "netns", network.namespace)
+    _ip("address", "add", f"{network.machine_address}/30", "dev", network.machine_end)
+    _ip("link", "set", network.machine_end, "up")
+    _ip(*inside, "link", "set", "lo", "up")
+    _ip(*inside, "address", "add", f"{network.node_address}/30", "dev", _INNER)
+    _ip(*inside, "link", "set", _INNER, "up")
+    _ip(*inside, "route", "add", "default", "via", network.machine_address)
+    _inside(network, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+    _inside(network, "nft", "-f", "-", given=_masquerade())
+    return network
+
+
+def remove(name: str) -> None:
+    """The namespace takes its end of the cable along, later; so the cable is removed first, at once."""
+    if machine_end(name) in _links():
+        _ip("link", "delete", machine_end(name))
+    if namespace(name) in _namespaces():
+        _ip("netns", "delete", namespace(name))
+
+
+def present(name: str) -> list[str]:
+    """What of the cluster's network is on the machine."""
+    found = [f"network namespace {namespace(name)}"] if namespace(name) in _namespaces() else []
+    return found + ([f"network link {machine_end(name)}"] if machine_end(name) in _links() else [])
+
+
+def namespace(name: str) -> str:
+    return f"modelcycle-{name}"
+
+
+def machine_end(name: str) -> str:
+    """A link's name has at most 15 characters."""
+    return f"mc{hashlib.sha256(name.encode()).hexdigest()[:10]}"
+
+
+def free_cable(name: str, in_use: Iterable[str]) -> int:
+    """The first address, as a number, of a /30 in which no address is in use; the search starts at the name's hash."""
+    taken = {int(ipaddress.ip_address(address)) & ~3 for address in in_use}
+    count = _CABLES.num_addresses // 4
+    start = int(hashlib.sha256(name.encode()).hexdigest(), 16) % count
+    for step in range(count):
+        cable = int(_CABLES.network_address) + 4 * ((start + step) % count)
+        if cable not in taken:
+            return cable
+    raise MachineError(f"no free /30 network is left in {_CABLES}")
+
+
+def _masquerade() -> str:
+    """Pods reach what is outside of the cluster as the node, since nothing out there has a route back to them."""
+    rule = f'ip saddr {POD_RANGE} oifname "{_INNER}" masquerade'
+    hook = "type nat hook postrouting priority 100;"
+    return f"table ip modelcycle {{ chain postrouting {{ {hook} {rule}; }} }}\n"
+
+
+def _addresses_in_use() -> list[str]:
+    links = json.loads(_ip("-json", "-4", "address", "show") or "[]")
+    return [address["local"] for link in links for address in link.get("addr_info", [])]
+
+
+def _links() -> set[str]:
+    folder = Path("/sys/class/net")
+    return {link.name for link in folder.iterdir()} if folder.is_dir() else set()
+
+
+def _namespaces() -> set[str]:
+    folder = Path("/run/netns")
+    return {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+
+
+def _ip(*arguments: str) -> str:
+    return _run("ip", *arguments)
+
+
+def _inside(network: Network, *command: str, given: str | None = None) -> str:
+    return _run("nsenter", f"--net={network.namespace_file}", *command, given=given)
+
+
+def _run(*command: str, given: str | None = None) -> str:
+    answer = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise MachineError(f"{' '.join(command)} failed: {answer.stderr.strip()}", do="root is needed, with CAP_NET_ADMIN")
+    return answer.stdout

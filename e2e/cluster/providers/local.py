@@ -1,0 +1,117 @@
+"""Clusters made of processes on this machine: a control plane alone, or a whole node in namespaces of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.cluster import alone, binaries, cgroups, network, processes, record
+from e2e.cluster.errors import ClusterError, MachineError
+from e2e.cluster.leftovers import leftovers, mark
+from e2e.cluster.locks import locked
+from e2e.cluster.options import Options
+from e2e.cluster.paths import ClusterPaths, cluster_paths
+from e2e.cluster.providers.base import Status
+from e2e.progress import step
+
+_GONE_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Local:
+    cluster: str
+    name: str = "local"
+
+    @property
+    def paths(self) -> ClusterPaths:
+        return cluster_paths(self.cluster)
+
+    def unavailable(self) -> str:
+        return "" if sys.platform == "linux" else "this is not Linux"
+
+    def up(self, options: Options) -> None:
+        with locked(f"cluster-{self.cluster}"):
+            running = self._running()
+            if running:
+                _refuse_other_kind(options, running)
+                return
+            if leftovers(self.cluster):
+                with step(f"removing what an earlier {self.cluster} left"):
+                    self._remove()
+            self.paths.root.mkdir(mode=0o700, parents=True)
+            alone.up(options, self.paths, mark(self.paths))
+
+    def down(self) -> None:
+        with locked(f"cluster-{self.cluster}"):
+            self._remove()
+
+    def status(self) -> Status:
+        running = self._running()
+        if running is None:
+            there = tuple(leftovers(self.cluster))
+            return Status(False, ("not running", *(f"left over: {one}" for one in there)))
+        components = [
+            f"{one.name}: {'running' if one.running else 'ended'}" + (f", {one.starts} starts" if one.starts > 1 else "")
+            for one in record.components(self.paths)
+        ]
+        return Status(True, (f"running at {running.server}", f"kubeconfig {self.paths.kubeconfig}", *components))
+
+    def load_image(self, archive: Path) -> None:
+        raise ClusterError("this cluster has no node that could use an image")
+
+    def kubeconfig(self) -> Path:
+        if not self._running():
+            raise ClusterError(f"no cluster {self.cluster} is running here", do="python -m e2e.cluster up")
+        return self.paths.kubeconfig
+
+    def kubectl(self) -> Path:
+        return binaries.program("kubectl")
+
+    def _running(self) -> record.Record | None:
+        """The record of a cluster whose supervisor and components all live."""
+        known = record.read(self.paths)
+        if known is None or not processes.is_alive(known.supervisor):
+            return None
+        running = {component.name for component in record.components(self.paths) if component.running}
+        return known if running.issuperset(known.components) else None
+
+    def _remove(self) -> None:
+        known = record.read(self.paths)
+        if known:
+            processes.end(known.supervisor)
+        alone.let_go(self.cluster)
+        self._end_stragglers()
+        cgroups.remove(self.cluster)
+        network.remove(self.cluster)
+        _remove_folder(self.paths.root)
+        remaining = leftovers(self.cluster)
+        if remaining:
+            problem = "could not be removed:\n  " + "\n  ".join(remaining)
+            raise MachineError(problem, do="end what uses it, and run `down` again")
+
+    def _end_stragglers(self) -> None:
+        """What lives on after its supervisor was killed, or before it was written down."""
+        pids = [*cgroups.members(self.cluster), *(one.pid for one in processes.marked(mark(self.paths)))]
+        for process in filter(None, map(processes.identify, pids)):
+            processes.end(process)
+
+
+def _refuse_other_kind(options: Options, running: record.Record) -> None:
+    if running.full == options.control_plane_only:
+        kind = "a full cluster" if running.full else "a control plane alone"
+        raise ClusterError(f"{options.name} is running, and is {kind}", do="take it down first, or use another --name")
+
+
+def _remove_folder(folder: Path) -> None:
+    """A mount that its namespace's end is still taking away keeps a folder busy for a moment."""
+    deadline = time.monotonic() + _GONE_SECONDS
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=time.monotonic() < deadline)
+        if folder.exists():
+            time.sleep(0.1)
+    if os.path.lexists(folder):
+        folder.unlink()

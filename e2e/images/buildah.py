@@ -1,0 +1,145 @@
+"""Images by buildah: no daemon, no registry, root on Linux."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.images.archives import seal
+from e2e.images.builder import BuildRequest, RunRequest
+from e2e.images.cache import replacing
+from e2e.images.commands import output_of, run_logged, succeeds
+from e2e.images.errors import ImagesError
+
+PROBE_SECONDS = 60
+_STAGES = "localhost/modelcycle-stage"
+_RUN_PREFIX = "modelcycle-run-"
+_ADVICE = "If the log does not tell why, remove the buildah folder beside the logs and build again."
+
+
+@dataclass(frozen=True, slots=True)
+class Buildah:
+    """buildah with a store of its own, apart from the machine's."""
+
+    storage: Path
+
+    def command(self, *arguments: str) -> list[str]:
+        """Give a buildah command line.
+
+        It runs in a mount namespace of its own: whatever buildah mounts, also when it is killed, goes with its process.
+        """
+        return [
+            "unshare", "--mount", "--propagation=private", "buildah", f"--root={self.storage}/store",
+            f"--runroot={self.storage}/run", "--storage-driver=overlay", "--storage-opt=overlay.skip_mount_home=true",
+            *arguments,
+        ]  # fmt: skip
+
+    def check(self) -> None:
+        """Raise ImagesError where buildah can't work, and say what is missing."""
+        missing = [name for name in ("buildah", "unshare") if shutil.which(name) is None]
+        if missing:
+            message = (
+                f"Images are built by Docker, Podman or buildah: no engine answers, and {' and '.join(missing)} is not "
+                "installed. On Debian or Ubuntu: apt-get install --no-install-recommends buildah mmdebstrap"
+            )
+            raise ImagesError(message)
+        if os.geteuid() != 0:
+            message = (
+                "buildah is used as root here, and no Docker or Podman engine answers: run this as root, or start one."
+            )
+            raise ImagesError(message)
+
+    def has(self, reference: str) -> bool:
+        return succeeds(self.command("inspect", "--type=image", reference), timeout=PROBE_SECONDS)
+
+    def reaches(self, public: str) -> bool:
+        # The transport keeps buildah from asking which registry a short name means.
+        return succeeds(self.command("pull", "--quiet", f"docker://{public}"), timeout=PROBE_SECONDS)
+
+    def pull(self, public: str, reference: str, log: Path) -> None:
+        run_logged(self.command("pull", f"docker://{public}"), log, advice="Is the registry reachable?")
+        found = output_of(self.command("images", "--quiet", "--no-trunc", public)).split()
+        run_logged(self.command("tag", found[0], reference), log, advice=_ADVICE)
+
+    def import_root(self, tar: Path, reference: str, log: Path) -> None:
+        container = output_of(self.command("from", "scratch")).strip()
+        try:
+            run_logged(self.command("add", "--quiet", container, str(tar), "/"), log, advice=_ADVICE)
+            config = self.command("config", "--env=PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", container)
+            run_logged(config, log, advice=_ADVICE)
+            run_logged(self.command("commit", "--quiet", container, reference), log, advice=_ADVICE)
+        finally:
+            run_logged(self.command("rm", container), log, advice=_ADVICE)
+
+    def build(self, request: BuildRequest) -> None:
+        self._remove_left_containers()
+        for stage in request.kept_stages:
+            self._build(request, f"{_STAGES}/{request.name}-{stage}:kept", "--target", stage)
+        self._build(request, request.reference)
+        self._forget_earlier(request.reference)
+
+    def _build(self, request: BuildRequest, reference: str, *options: str) -> None:
+        secrets = [f"--secret=id={name},src={path}" for name, path in request.secrets.items()]
+        command = self.command(
+            "build", "--layers", "--isolation=chroot", "--network=host", "--pull-never", f"--tag={reference}",
+            f"--build-arg=BASE_IMAGE={request.base}", f"--file={request.dockerfile}", *secrets, *options,
+            str(request.context),
+        )  # fmt: skip
+        run_logged(command, request.log, advice=_ADVICE)
+
+    def _forget_earlier(self, reference: str) -> None:
+        """Keep one build of each image in the store, and the layers that it and the kept stages are made of."""
+        repository = reference.rpartition(":")[0]
+        for image in json.loads(output_of(self.command("images", "--json"))):
+            for name in image.get("names") or []:
+                if name.rpartition(":")[0] == repository and name != reference:
+                    # An image that a `run` still uses stays until the next build.
+                    succeeds(self.command("rmi", name), timeout=PROBE_SECONDS)
+        succeeds(self.command("rmi", "--prune"), timeout=PROBE_SECONDS)
+
+    def _remove_left_containers(self) -> None:
+        """Remove what a killed build left behind, but not the container of a `run` that is alive."""
+        for container in json.loads(output_of(self.command("containers", "--json"))) or []:
+            name = container["containername"]
+            if not (name.startswith(_RUN_PREFIX) and Path("/proc", name.removeprefix(_RUN_PREFIX)).exists()):
+                succeeds(self.command("rm", container["id"]), timeout=PROBE_SECONDS)
+
+    def export(self, reference: str, archive: Path, log: Path) -> None:
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.TemporaryDirectory(dir=archive.parent, prefix=".layout-") as layout,
+            replacing(archive) as partial,
+        ):
+            # Not compressed: it costs a minute for torch, and nothing here travels over a network.
+            push = self.command("push", "--quiet", "--disable-compression", reference, f"oci:{layout}:{reference}")
+            run_logged(push, log, advice=_ADVICE)
+            seal(Path(layout), reference, partial)
+
+    def load(self, archive: Path, reference: str, log: Path) -> None:
+        pulled = output_of(self.command("pull", "--quiet", f"oci-archive:{archive}")).split()
+        run_logged(self.command("tag", pulled[-1], reference), log, advice=_ADVICE)
+
+    def tag(self, reference: str, target: str, log: Path) -> None:
+        run_logged(self.command("tag", reference, target), log, advice=_ADVICE)
+
+    def push(self, reference: str, log: Path) -> None:
+        advice = "Is the registry reachable, and are you logged in (buildah login)?"
+        run_logged(self.command("push", reference, f"docker://{reference}"), log, advice=advice)
+
+    def run(self, request: RunRequest) -> int:
+        name = f"{_RUN_PREFIX}{os.getpid()}"
+        output_of(self.command("from", "--pull-never", f"--name={name}", request.reference))
+        try:
+            options = [f"--volume={source}:{target}" for source, target in request.mounts]
+            options += [f"--env={key}={value}" for key, value in request.environment.items()]
+            command = self.command(
+                "run", "--isolation=chroot", "--network=host", *options, name, "--", *request.command
+            )
+            return subprocess.run(command, check=False).returncode
+        finally:
+            output_of(self.command("rm", name))

@@ -1,0 +1,67 @@
+"""Which images there are, and what goes into each."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.images.errors import ImagesError
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_REPOSITORY = "localhost/modelcycle"
+
+_PACKAGE = ("LICENSE", "pyproject.toml", "requirements/build.txt")
+_DEFAULT_BASE = re.compile(r"\AARG BASE_IMAGE=(?P<reference>\S+)\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One image: its Dockerfile's folder is training_images/<name>.
+
+    `base` names the local base that stands in for the Dockerfile's public one, `inputs` are the files and folders that
+    the Dockerfile copies, `kept_stages` the stages whose layers are slow to make and do not depend on our sources.
+    """
+
+    name: str
+    base: str
+    inputs: tuple[str, ...]
+    kept_stages: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> str:
+        return f"training_images/{self.name}"
+
+    @property
+    def dockerfile(self) -> str:
+        return f"{self.folder}/Dockerfile"
+
+    def public_base(self, root: Path) -> str:
+        """Give the base image that the Dockerfile names by default."""
+        found = _DEFAULT_BASE.match((root / self.dockerfile).read_text(encoding="utf-8"))
+        if found is None:
+            message = f"{self.dockerfile} has to begin with the line ARG BASE_IMAGE=<public image>."
+            raise ImagesError(message)
+        return found["reference"]
+
+
+def _packaged(name: str, source: str, base: str = "python") -> Recipe:
+    return Recipe(name, base, (*_PACKAGE, f"requirements/{name}.txt", source), ("requirements", "tools"))
+
+
+RECIPES: tuple[Recipe, ...] = (
+    _packaged("operator", "operator/modelcycle"),
+    _packaged("serving", "training_images/modelcycle_runtime"),
+    Recipe("mlflow", "python", ("requirements/mlflow.txt",), ("requirements",)),
+    Recipe("prometheus", "prometheus", ()),
+    _packaged("training", "training_images/modelcycle_runtime", base="torch"),
+)
+
+
+def recipe(name: str) -> Recipe:
+    """Find an image by its name."""
+    for found in RECIPES:
+        if found.name == name:
+            return found
+    message = f"There is no image called {name!r}: there are {', '.join(each.name for each in RECIPES)}."
+    raise ImagesError(message)
