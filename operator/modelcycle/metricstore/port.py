@@ -6,6 +6,7 @@ out. A partial answer (warnings) is an error, so that it is Unknown to whoever a
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from modelcycle.core.plan import FactRequest
@@ -38,10 +39,15 @@ class MetricQuery(FactRequest):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """``time``: evaluation time that was sent with the query, unix seconds; with it the answer can be had again."""
+    """``time``: evaluation time that was sent with the query, unix seconds; with it the answer can be had again.
+
+    ``start`` and ``step``: those of a range, as they were sent (a step may be wider than what was asked for).
+    """
 
     time: float
     series: tuple[Series, ...]
+    start: float | None = None
+    step: float | None = None
 
 
 def escape_label(value: str) -> str:
@@ -51,5 +57,14 @@ def escape_label(value: str) -> str:
 
 def selector(metric: str, **labels: str) -> str:
     """``metric{name="value",...}`` with every value escaped; the only way by which names of users enter a query."""
-    inside = ",".join(f'{name}="{escape_label(value)}"' for name, value in sorted(labels.items()))
-    return f"{metric}{{{inside}}}"
+    return f"{metric}{{{_matchers(labels)}}}"
+
+
+def selector_of_any(metrics: Iterable[str], **labels: str) -> str:
+    """``{__name__=~"a|b",name="value",...}``: several metrics in one query, so that they are of the same scrapes."""
+    names = f'__name__=~"{"|".join(sorted(metrics))}"'
+    return "{" + ",".join(filter(None, (names, _matchers(labels)))) + "}"
+
+
+def _matchers(labels: Mapping[str, str]) -> str:
+    return ",".join(f'{name}="{escape_label(value)}"' for name, value in sorted(labels.items()))
