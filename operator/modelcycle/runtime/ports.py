@@ -37,8 +37,8 @@ class CacheReader(Protocol):
     """The cluster as the cache has it. Cheap: everything is in memory and indexed; nothing is copied.
 
     What we wrote ourselves is in it as soon as the server answered. What others did is in it when its watch event came;
-    something missing may be there all the same (see ``Domain.expected``); the runtime itself asks the API server before it
-    creates what seems to be missing.
+    something missing may be there all the same (see ``Domain.expected``); the runtime itself asks the API server
+    before it creates what seems to be missing.
     """
 
     def get(self, type_: type[ViewT], kind: str, namespace: str, name: str) -> ViewT | None:
@@ -108,15 +108,20 @@ class Poller(Protocol):
 
 
 class Adapter(Protocol):
-    """An outside system with all its endpoints. Made inside of the running event loop.
+    """An outside system with all its endpoints. Made inside of the running event loop, closed in it.
 
-    ``effects``: a handler for each type of effect. They run beside the pass that asked for them, whose status is written
-    without waiting: what came of an effect is seen by a later pass only, in ``observed.outcomes``. A handler returns the result, or raises: ``Retryable`` is tried again with
-    backoff (``after`` seconds, if given), everything else after a long while. Several handlers run at the same time;
-    two effects of one resource never do. One that succeeded is never run again for the same resource (add a field to
-    the effect to ask anew); one that failed holds back no other. A task may be cancelled at any time (the operator stops).
+    The composition root makes ``modelcycle.registry.mlflow.MlflowRegistry(settings.endpoints.mlflow)`` and
+    ``modelcycle.metricstore.prometheus.PrometheusStore(settings.endpoints.prometheus)``.
+
+    ``effects``: a handler for each type of effect. They run beside the pass that asked for them, whose status is
+    written without waiting: what came of an effect is seen by a later pass only, in ``observed.outcomes``. A handler
+    returns the result, or raises: ``Retryable`` is tried again with backoff (``after`` seconds, if given), everything
+    else after five minutes. Several handlers run at the same time, but never two for one resource. An effect that
+    succeeded is not run again for the same resource (add a field to it to ask anew); one that failed holds back no
+    other. A handler may be cancelled at any time, when the operator stops.
+
     ``facts``: the types of fact requests that ``pollers`` (by endpoint name) read. Every effect and every fact request
-    has an attribute ``endpoint``; an endpoint that nobody defined is ``Unusable("EndpointUnknown", ...)``.
+    has an attribute ``endpoint``; for one that nobody defined a handler raises ``Unusable("EndpointUnknown", ...)``.
     """
 
     @property
