@@ -16,7 +16,7 @@ from e2e.images.catalogue import Recipe
 from e2e.images.errors import ImagesError
 
 KEY_LENGTH = 16
-# Layer caches look at times and modes, which differ from clone to clone. Wheels are zip files, which know no year before 1980.
+# Layer caches look at times and modes, which differ from clone to clone. Wheels are zip files: no year before 1980.
 _MTIME = 315_619_200
 _FILE_MODE, _EXECUTABLE_MODE = 0o644, 0o755
 
