@@ -21,18 +21,21 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 DURATION_PATTERN = r"^[1-9][0-9]{0,5}(s|m|h|d)$"
 DECIMAL_PATTERN = r"^-?[0-9]{1,12}(\.[0-9]{1,12})?$"
+UNSIGNED_DECIMAL_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,12})?$"
 DNS_LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+LABEL_KEY_PATTERN = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+LABEL_VALUE_PATTERN = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 MODEL_NAME_PATTERN = r"^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$"
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class ApiModel(BaseModel):
-    """Base of everything that is read from or written to the API server: frozen, camelCase outside, snake_case inside."""
+    """Base of all that is read from or written to the API server: frozen, camelCase outside, snake_case inside."""
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore")
 
-    def evolve(self, **changes: Any) -> Self:
+    def evolve(self, **changes: object) -> Self:
         """A copy with some fields changed, validated again (clipped, bounded), unlike ``model_copy``."""
         kept = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self).model_validate(kept | changes)
@@ -42,7 +45,7 @@ class ApiModel(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def _clipped(limit: int) -> BeforeValidator:
+def clipped(limit: int) -> BeforeValidator:
     return BeforeValidator(lambda value: clip(value, limit) if isinstance(value, str) else value)
 
 
@@ -64,10 +67,11 @@ ModelName = Annotated[str, Field(pattern=MODEL_NAME_PATTERN, min_length=1, max_l
 ModelVersionNumber = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$", max_length=9)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
 # Texts of the status are clipped, never refused: a status that can't be written helps nobody.
-Phrase = Annotated[str, _clipped(512), Field(max_length=512)]
-Line = Annotated[str, _clipped(256), Field(max_length=256)]
-Message = Annotated[str, _clipped(1024), Field(max_length=1024)]
-Log = Annotated[str, _clipped(1536), Field(max_length=1536)]
+Phrase = Annotated[str, clipped(512), Field(max_length=512)]
+Note = Annotated[str, clipped(160), Field(max_length=160)]
+Line = Annotated[str, clipped(256), Field(max_length=256)]
+Message = Annotated[str, clipped(1024), Field(max_length=1024)]
+Log = Annotated[str, clipped(1024), Field(max_length=1024)]
 Reason = Annotated[str, Field(pattern=r"^[A-Za-z]([A-Za-z0-9]{0,62})$", max_length=63)]
 
 
@@ -100,6 +104,13 @@ def validations(*rules: dict[str, Any]) -> dict[str, Any]:
     return {"x-kubernetes-validations": list(rules)}
 
 
+_ABOVE_0_BELOW_1 = cel("double(self) > 0.0 && double(self) < 1.0", "must be above 0 and below 1, for example 0.05")
+_FROM_0_TO_1 = cel("double(self) >= 0.0 && double(self) <= 1.0", "must be from 0 to 1, for example 0.01")
+Probability = Annotated[DecimalString, Field(json_schema_extra=validations(_ABOVE_0_BELOW_1))]
+Share = Annotated[DecimalString, Field(json_schema_extra=validations(_FROM_0_TO_1))]
+UnsignedDecimal = Annotated[str, Field(pattern=UNSIGNED_DECIMAL_PATTERN, max_length=25)]
+
+
 def exactly_one_of(*fields: str) -> dict[str, Any]:
     count = " + ".join(f"(has(self.{field}) ? 1 : 0)" for field in fields)
     return cel(f"{count} == 1", f"exactly one of {', '.join(fields)} must be set")
@@ -127,7 +138,7 @@ class ConditionStatus(StrEnum):
 class Condition(ApiModel):
     """One observation of the resource's state, as in Kubernetes' own API conventions."""
 
-    type: Annotated[str, Field(max_length=63, description="What is observed, for example Ready.")]
+    type: Annotated[Reason, Field(description="What is observed, for example Ready.")]
     status: Annotated[ConditionStatus, Field(description="True, False, or Unknown when it can't be told.")]
     reason: Annotated[Reason, Field(description="Why, as one CamelCase word that programs can match.")]
     message: Annotated[Message, Field(description="Why, for a person, with what to do next.")] = ""
@@ -139,7 +150,7 @@ class Condition(ApiModel):
 
 Conditions = Annotated[
     tuple[Condition, ...],
-    Field(max_length=16, json_schema_extra=list_map("type"), description="The latest observations, one for each type."),
+    Field(max_length=8, json_schema_extra=list_map("type"), description="The latest observations, one for each type."),
 ]
 
 
@@ -199,16 +210,20 @@ class TolerationEffect(StrEnum):
 class Toleration(ApiModel):
     """A node taint that the pods put up with; without value any value of the key is tolerated."""
 
-    key: Annotated[str, Field(min_length=1, max_length=316, description="Key of the taint, e.g. nvidia.com/gpu.")]
-    value: Annotated[str | None, Field(max_length=63, description="Value of the taint; absent: any.")] = None
+    key: Annotated[
+        str, Field(pattern=LABEL_KEY_PATTERN, min_length=1, max_length=317, description="Its key, e.g. nvidia.com/gpu.")
+    ]
+    value: Annotated[
+        str | None, Field(pattern=LABEL_VALUE_PATTERN, max_length=63, description="Its value; absent: any.")
+    ] = None
     effect: Annotated[TolerationEffect | None, Field(description="Effect of the taint; absent: any.")] = None
 
 
 class NodeLabel(ApiModel):
     """A label that a node must carry to run the pods."""
 
-    key: Annotated[str, Field(min_length=1, max_length=317, description="Key of the node's label.")]
-    value: Annotated[str, Field(max_length=63, description="Its value.")]
+    key: Annotated[str, Field(pattern=LABEL_KEY_PATTERN, min_length=1, max_length=317, description="Key of the label.")]
+    value: Annotated[str, Field(pattern=LABEL_VALUE_PATTERN, max_length=63, description="Its value.")]
 
 
 Quantity = Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,3})?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$", max_length=16)]
@@ -216,6 +231,21 @@ Quantity = Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,3})?(m|k|Ki|M|Mi
 
 class Resources(ApiModel):
     """What one pod gets. Memory is requested and limited alike, so that a pod is never killed for another's use."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "!has(self.cpuLimit) || quantity(self.cpuLimit).compareTo(quantity(self.cpu)) >= 0",
+                "cpuLimit must not be less than cpu",
+                ".cpuLimit",
+            ),
+            cel(
+                "quantity(self.memory).isGreaterThan(quantity('0'))",
+                "memory must be more than 0, for example 1Gi",
+                ".memory",
+            ),
+        )
+    )
 
     cpu: Annotated[Quantity, Field(description="CPUs requested, for example 500m or 2.")] = "500m"
     cpu_limit: Annotated[Quantity | None, Field(description="CPUs at most; absent: no limit.")] = None
@@ -255,7 +285,9 @@ PullSecrets = Annotated[
 class ModelFile(ApiModel):
     """One file of a model version, as recorded at registration and verified before serving."""
 
-    path: Annotated[str, Field(max_length=128, description="Path below the model's folder, e.g. model/model.onnx.")]
+    path: Annotated[
+        str, Field(pattern=r"^[ -~]+$", max_length=128, description="Path below the version, e.g. model/model.onnx.")
+    ]
     size: Annotated[int, Field(ge=0, le=2**50, description="Size in bytes.")]
     sha256: Annotated[Sha256, Field(description="SHA-256 of the content.")]
 

@@ -8,9 +8,9 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from modelcycle.api.v1alpha1.common import (
+    LIST_ATOMIC,
     ApiModel,
     Conditions,
-    DecimalString,
     Duration,
     EndpointName,
     EnvVar,
@@ -23,21 +23,21 @@ from modelcycle.api.v1alpha1.common import (
     ModelVersionNumber,
     Phrase,
     Placement,
+    Probability,
     PullSecrets,
     Reason,
     Resources,
     Sha256,
+    Share,
     Timestamp,
-    LIST_ATOMIC,
+    UnsignedDecimal,
     cel,
     exactly_one_of,
     list_map,
     validations,
 )
 
-AliasName = Annotated[
-    str, Field(pattern=r"^[a-z]([-a-z0-9_]*[a-z0-9])?$", min_length=1, max_length=63)
-]
+AliasName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9_]*[a-z0-9])?$", min_length=1, max_length=63)]
 
 
 class Aliases(ApiModel):
@@ -73,16 +73,16 @@ class ModelSelector(ApiModel):
         ModelVersionNumber | None,
         Field(description="Pin this version: it is served at once, aliases are left alone until the pin is removed."),
     ] = None
-    follow: Annotated[
-        bool, Field(description="Follow the champion that another deployment owns; move no alias.")
-    ] = False
+    follow: Annotated[bool, Field(description="Follow the champion that another deployment owns; move no alias.")] = (
+        False
+    )
 
 
 class SmokeStep(ApiModel):
     """The version answers its own recorded rows as it did at training; without records: signature and finiteness."""
 
-    absolute_tolerance: Annotated[DecimalString, Field(description="Largest absolute difference.")] = "0.0001"
-    relative_tolerance: Annotated[DecimalString, Field(description="Largest difference relative to the record.")] = (
+    absolute_tolerance: Annotated[UnsignedDecimal, Field(description="Largest absolute difference.")] = "0.0001"
+    relative_tolerance: Annotated[UnsignedDecimal, Field(description="Largest difference relative to the record.")] = (
         "0.001"
     )
     max_wait: Annotated[Duration, Field(description="The candidate must be ready within this time.")] = "10m"
@@ -98,9 +98,9 @@ class ReplicasStep(ApiModel):
     """A share of the replicas, and so of the requests, goes to the candidate until enough is known of it."""
 
     percent: Annotated[int, Field(ge=1, le=100, description="Share of the replicas, at least one.")]
-    min_requests: Annotated[int, Field(ge=1, le=1_000_000_000, description="Requests that the candidate must answer.")] = (
-        100
-    )
+    min_requests: Annotated[
+        int, Field(ge=1, le=1_000_000_000, description="Requests that the candidate must answer.")
+    ] = 100
     min_labels: Annotated[
         int, Field(ge=0, le=1_000_000_000, description="Labelled rows that the candidate must have before it goes on.")
     ] = 0
@@ -123,7 +123,7 @@ class Step(ApiModel):
 class Limits(ApiModel):
     """What a candidate may not exceed on live requests. Errors and latency decide; the loss can only veto."""
 
-    max_error_rate: Annotated[DecimalString, Field(description="Largest share of failed requests, e.g. 0.01.")] = "0.01"
+    max_error_rate: Annotated[Share, Field(description="Largest share of failed requests, e.g. 0.01.")] = "0.01"
     latency_percentile: Annotated[int, Field(ge=50, le=99, description="Percentile of latency that is compared.")] = 90
     max_latency_increase_percent: Annotated[
         int, Field(ge=0, le=10_000, description="How much slower than the serving version it may be.")
@@ -132,10 +132,11 @@ class Limits(ApiModel):
         int, Field(ge=0, le=600_000, description="Latencies below this are never too slow.")
     ] = 25
     loss_veto_labels: Annotated[
-        int, Field(ge=2, le=1_000_000_000, description="Labelled rows of each version below which the loss says nothing.")
+        int,
+        Field(ge=2, le=1_000_000_000, description="Labelled rows of each version below which the loss says nothing."),
     ] = 40
     loss_veto_alpha: Annotated[
-        DecimalString, Field(description="Chance of vetoing a candidate that is no worse (one-sided test).")
+        Probability, Field(description="Chance of vetoing a candidate that is no worse (one-sided test).")
     ] = "0.01"
 
 
@@ -165,10 +166,12 @@ class Rollout(ApiModel):
         Step(name="half", replicas=ReplicasStep(percent=50)),
     )
     limits: Annotated[Limits, Field(description="What a candidate may not exceed.")] = Limits()
-    approval: Annotated[Approval, Field(description="Required: promotion waits for the approve-requested annotation.")] = (
-        Approval.NONE
+    approval: Annotated[
+        Approval, Field(description="Required: promotion waits for the approve-requested annotation.")
+    ] = Approval.NONE
+    paused: Annotated[bool, Field(description="True holds a rollout where it is; nothing is promoted or rejected.")] = (
+        False
     )
-    paused: Annotated[bool, Field(description="True holds a rollout where it is; nothing is promoted or rejected.")] = False
 
 
 class Loss(StrEnum):
@@ -304,9 +307,9 @@ class DeploymentStatus(ApiModel):
 
     conditions: Conditions = ()
     observed_generation: Annotated[int, Field(ge=0, le=2**53, description="Generation that this status is about.")] = 0
-    summary: Annotated[Message, Field(description="One sentence for people: what serves, what is tried, what is wrong.")] = (
-        ""
-    )
+    summary: Annotated[
+        Message, Field(description="One sentence for people: what serves, what is tried, what is wrong.")
+    ] = ""
     replicas: Annotated[int, Field(ge=0, le=100_000, description="Pods that exist, stable and candidate.")] = 0
     ready_replicas: Annotated[int, Field(ge=0, le=100_000, description="Pods that are ready.")] = 0
     selector: Annotated[Line, Field(description="Label selector of the pods, for the scale subresource.")] = ""

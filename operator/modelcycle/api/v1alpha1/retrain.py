@@ -19,11 +19,15 @@ from modelcycle.api.v1alpha1.common import (
     Line,
     Message,
     ModelVersionNumber,
+    Note,
     ObjectName,
     Phrase,
+    Probability,
     Reason,
     Timestamp,
+    UnsignedDecimal,
     cel,
+    clipped,
     exactly_one_of,
     list_map,
     validations,
@@ -81,8 +85,8 @@ class DriftTrigger(ApiModel):
 
     of: Annotated[DriftOf, Field(description="Features: any of them, corrected for their number. Or Predictions.")]
     window: Annotated[Extent, Field(description="The latest rows, or time, that are compared with the baseline.")]
-    threshold: Annotated[DecimalString, Field(description="Population stability index above which it fires.")] = "0.2"
-    alpha: Annotated[DecimalString, Field(description="False-alarm rate of the chi-squared floor.")] = "0.001"
+    threshold: Annotated[UnsignedDecimal, Field(description="Population stability index above which it fires.")] = "0.2"
+    alpha: Annotated[Probability, Field(description="False-alarm rate of the chi-squared floor.")] = "0.001"
     min_rows: Annotated[int, Field(ge=10, le=1_000_000_000, description="With fewer rows it is Unknown.")] = 200
 
 
@@ -92,7 +96,7 @@ class ScheduleTrigger(ApiModel):
     cron: Annotated[
         str,
         Field(
-            pattern=r"^\S+ \S+ \S+ \S+ \S+$",
+            pattern=r"^[0-9*/,-]+ [0-9*/,-]+ [0-9*/,-]+ [0-9A-Za-z*/,-]+ [0-9A-Za-z*/,-]+$",
             max_length=100,
             description="Five fields: minute, hour, day of month, month, day of week.",
         ),
@@ -115,7 +119,9 @@ class Trigger(ApiModel):
 
     name: Annotated[LabelName, Field(description="Name of the trigger, for status and events.")]
     loss: Annotated[LossTrigger | None, Field(description="The live loss got worse.")] = None
-    drift: Annotated[DriftTrigger | None, Field(description="Features or predictions are distributed otherwise.")] = None
+    drift: Annotated[DriftTrigger | None, Field(description="Features or predictions are distributed otherwise.")] = (
+        None
+    )
     schedule: Annotated[ScheduleTrigger | None, Field(description="It is time, by the calendar.")] = None
     age: Annotated[AgeTrigger | None, Field(description="The version is old.")] = None
     persistence: Annotated[
@@ -151,7 +157,12 @@ class GateData(ApiModel):
     source: Annotated[LabelName, Field(description="Name of the entry of template.data that holds the table.")]
     file: Annotated[
         str,
-        Field(pattern=r"^[-A-Za-z0-9_][-A-Za-z0-9_./]*$", max_length=256, description="File below its path (CSV)."),
+        Field(
+            pattern=r"^[-A-Za-z0-9_][-A-Za-z0-9_./]*$",
+            max_length=256,
+            description="File below its path (CSV).",
+            json_schema_extra=validations(cel("!self.contains('..')", "file must not contain '..'")),
+        ),
     ]
     time_column: Annotated[str, Field(max_length=128, description="Column with the event time.")]
     label_column: Annotated[str, Field(max_length=128, description="Column with the label.")]
@@ -164,19 +175,22 @@ class Gate(ApiModel):
     """A challenger is set only if it is better than the champion on rows that neither was trained on."""
 
     data: Annotated[GateData, Field(description="Where the rows are.")]
-    holdout: Annotated[Extent, Field(description="The latest rows before asOf, withheld from training.")] = Extent(rows=60)
-    gap: Annotated[
-        Extent | None, Field(description="Purge and embargo between training and the withheld rows.")
-    ] = None
-    min_rows: Annotated[int, Field(ge=2, le=1_000_000, description="With fewer paired rows the verdict is Unknown.")] = 40
+    holdout: Annotated[Extent, Field(description="The latest rows before asOf, withheld from training.")] = Extent(
+        rows=60
+    )
+    gap: Annotated[Extent | None, Field(description="Purge and embargo between training and the withheld rows.")] = None
+    min_rows: Annotated[
+        int, Field(ge=2, le=1_000_000, description="With fewer paired rows the verdict is Unknown.")
+    ] = 40
     alpha: Annotated[
-        DecimalString, Field(description="Chance of passing a challenger that is no better (one-sided paired test).")
+        Probability, Field(description="Chance of passing a challenger that is no better (one-sided paired test).")
     ] = "0.1"
     min_improvement_percent: Annotated[
         int, Field(ge=0, le=100, description="The mean loss must be lower by at least this share.")
     ] = 0
     max_loss: Annotated[
-        DecimalString | None, Field(description="Absolute bound of the mean loss; the whole gate when there is no champion.")
+        DecimalString | None,
+        Field(description="Absolute bound of the mean loss; the whole gate when there is no champion."),
     ] = None
     deadline_seconds: Annotated[int, Field(ge=10, le=86_400, description="The evaluation must end in this time.")] = 900
 
@@ -189,6 +203,16 @@ class Mode(StrEnum):
 class RetrainSpec(ApiModel):
     """When to retrain the model of a deployment, and how to judge the result."""
 
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "has(self.template.data) && self.template.data.exists(d, d.name == self.gate.data.source)",
+                "gate.data.source must be the name of an entry of template.data",
+                ".gate.data.source",
+            )
+        )
+    )
+
     deployment: Annotated[DeploymentReference, Field(description="The deployment that is watched.")]
     mode: Annotated[Mode, Field(description="Observe: only say what would be done. Enforce: do it.")] = Mode.OBSERVE
     suspend: Annotated[bool, Field(description="True judges nothing and starts nothing.")] = False
@@ -196,9 +220,9 @@ class RetrainSpec(ApiModel):
         tuple[Trigger, ...],
         Field(min_length=1, max_length=10, json_schema_extra=list_map("name"), description="Any of them suffices."),
     ]
-    cooldown: Annotated[Extent, Field(description="After a cycle's end nothing fires for so many rows, or so long.")] = (
-        Extent(time="1d")
-    )
+    cooldown: Annotated[
+        Extent, Field(description="After a cycle's end nothing fires for so many rows, or so long.")
+    ] = Extent(time="1d")
     min_new_rows: Annotated[
         int, Field(ge=0, le=1_000_000_000, description="A trigger fires again only after so many new labelled rows.")
     ] = 0
@@ -218,7 +242,7 @@ class EvidenceState(StrEnum):
     UNKNOWN = "Unknown"
 
 
-Number = Annotated[str, Field(max_length=32)]
+Number = Annotated[str, clipped(32), Field(max_length=32)]
 
 
 class TriggerStatus(ApiModel):
@@ -242,7 +266,9 @@ class Evaluated(ApiModel):
     watermark: Annotated[Timestamp | None, Field(description="Greatest event time among them.")] = None
     version: Annotated[ModelVersionNumber | None, Field(description="Champion that is judged.")] = None
     version_rows: Annotated[int, Field(ge=0, le=2**53, description="Rows of it since its promotion.")] = 0
-    base_rows: Annotated[int, Field(ge=0, le=2**53, description="Rows counted before this deployment's present metrics.")] = 0
+    base_rows: Annotated[
+        int, Field(ge=0, le=2**53, description="Rows counted before this deployment's present metrics.")
+    ] = 0
     time: Annotated[Timestamp | None, Field(description="When the policy last looked.")] = None
 
 
@@ -256,7 +282,7 @@ class Evidence(ApiModel):
     threshold: Annotated[Number | None, Field(description="What it was compared with.")] = None
     rows: Annotated[int | None, Field(ge=0, le=2**53, description="Rows that it was measured on.")] = None
     watermark: Annotated[Timestamp | None, Field(description="Greatest event time among the labels then.")] = None
-    detail: Annotated[Line | None, Field(description="More, for a person.")] = None
+    detail: Annotated[Note | None, Field(description="More, for a person.")] = None
 
 
 class GateOutcome(StrEnum):
@@ -274,7 +300,7 @@ class GateResult(ApiModel):
     champion_loss: Annotated[Number | None, Field(description="Mean loss of the champion on them.")] = None
     challenger_loss: Annotated[Number | None, Field(description="Mean loss of the challenger on them.")] = None
     p_value: Annotated[Number | None, Field(description="Of the one-sided paired test.")] = None
-    message: Annotated[Line, Field(description="For a person.")] = ""
+    message: Annotated[Note, Field(description="For a person.")] = ""
 
 
 class CyclePhase(StrEnum):
@@ -290,7 +316,7 @@ class Cycle(ApiModel):
     number: Annotated[int, Field(ge=1, le=1_000_000, description="Number of the cycle, from 1.")]
     phase: Annotated[CyclePhase, Field(description="How far it is.")]
     started_at: Annotated[Timestamp, Field(description="When it started.")]
-    training: Annotated[ObjectName, Field(description="Name of the ModelTraining.")]
+    training: Annotated[LabelName, Field(description="Name of the ModelTraining.")]
     as_of: Annotated[Timestamp | None, Field(description="Up to when the training may know the world.")] = None
     evidence: Annotated[Evidence, Field(description="Why it was started.")] = Evidence()
     champion: Annotated[ModelVersionNumber | None, Field(description="Champion at its start.")] = None
@@ -316,10 +342,10 @@ class Decision(ApiModel):
     number: Annotated[int, Field(ge=0, le=1_000_000, description="Number of the cycle; 0 when none was started.")]
     outcome: Annotated[CycleOutcome, Field(description="How it ended.")]
     reason: Annotated[Reason, Field(description="Why, as one word.")]
-    message: Annotated[Phrase, Field(description="Why, for a person.")] = ""
+    message: Annotated[Line, Field(description="Why, for a person.")] = ""
     time: Annotated[Timestamp, Field(description="When it ended.")]
     started_at: Annotated[Timestamp | None, Field(description="When it started.")] = None
-    training: Annotated[ObjectName | None, Field(description="Its ModelTraining.")] = None
+    training: Annotated[LabelName | None, Field(description="Its ModelTraining.")] = None
     as_of: Annotated[Timestamp | None, Field(description="Up to when that knew the world.")] = None
     champion: Annotated[ModelVersionNumber | None, Field(description="Champion at its start.")] = None
     version: Annotated[ModelVersionNumber | None, Field(description="Version that it made.")] = None
@@ -339,9 +365,9 @@ class RetrainStatus(ApiModel):
 
     conditions: Conditions = ()
     observed_generation: Annotated[int, Field(ge=0, le=2**53, description="Generation that this status is about.")] = 0
-    summary: Annotated[Message, Field(description="One sentence for people: is the model good, and what is under way.")] = (
-        ""
-    )
+    summary: Annotated[
+        Message, Field(description="One sentence for people: is the model good, and what is under way.")
+    ] = ""
     evaluated: Annotated[Evaluated, Field(description="How far the policy has looked.")] = Evaluated()
     triggers: Annotated[
         tuple[TriggerStatus, ...],

@@ -51,12 +51,29 @@ class VolumeSource(ApiModel):
     claim_name: Annotated[ObjectName, Field(description="Name of the PersistentVolumeClaim, in this namespace.")]
     sub_path: Annotated[
         str | None,
-        Field(pattern=r"^[-A-Za-z0-9_./]+$", max_length=256, description="Only this folder of the volume."),
+        Field(
+            pattern=r"^[-A-Za-z0-9_.][-A-Za-z0-9_./]*$",
+            max_length=256,
+            description="Only this folder of the volume.",
+            json_schema_extra=validations(cel("!self.contains('..')", "subPath must not contain '..'")),
+        ),
     ] = None
 
 
 class DataSource(ApiModel):
     """A data set that the pod finds mounted, read only, at ``path``."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "!self.path.contains('..') && !self.path.endsWith('/') && "
+                "!(self.path in ['/dev', '/etc', '/modelcycle', '/proc', '/sys', '/tmp', '/usr', '/workspace'])",
+                "path must be a folder of its own, without '..' and not one that the pod itself needs, "
+                "for example /data/prices",
+                ".path",
+            )
+        )
+    )
 
     name: Annotated[
         str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=40, description="Its name.")
@@ -108,7 +125,9 @@ class TrainingTemplate(ApiModel):
     """What a training runs: shared by ModelTraining and the template of a RetrainPolicy."""
 
     image: Annotated[ImageReference, Field(description="Container image with the training code.")]
-    image_pull_policy: Annotated[ImagePullPolicy, Field(description="When to pull it.")] = ImagePullPolicy.IF_NOT_PRESENT
+    image_pull_policy: Annotated[ImagePullPolicy, Field(description="When to pull it.")] = (
+        ImagePullPolicy.IF_NOT_PRESENT
+    )
     image_pull_secrets: PullSecrets = ()
     command: Annotated[
         tuple[Annotated[str, Field(max_length=4096)], ...],
@@ -128,7 +147,14 @@ class TrainingTemplate(ApiModel):
     ] = ()
     data: Annotated[
         tuple[DataSource, ...],
-        Field(max_length=8, json_schema_extra=list_map("name"), description="Data sets, mounted read only."),
+        Field(
+            max_length=8,
+            json_schema_extra=list_map("name")
+            | validations(
+                cel("self.all(d, self.exists_one(e, e.path == d.path))", "each path of data can be used only once")
+            ),
+            description="Data sets, mounted read only.",
+        ),
     ] = ()
     resources: Annotated[Resources, Field(description="CPU, memory and GPUs of the pod.")] = Resources()
     placement: Annotated[Placement, Field(description="On which nodes the pod may run.")] = Placement()
@@ -291,9 +317,9 @@ class TrainingStatus(ApiModel):
     conditions: Conditions = ()
     observed_generation: Annotated[int, Field(ge=0, le=2**53, description="Generation that this status is about.")] = 0
     summary: Annotated[Message, Field(description="One sentence for people: how it stands and what comes next.")] = ""
-    key: Annotated[Sha256 | None, Field(description="sha256 of cluster, namespace, name and spec: once means once.")] = (
-        None
-    )
+    key: Annotated[
+        Sha256 | None, Field(description="sha256 of cluster, namespace, name and spec: once means once.")
+    ] = None
     start_time: Annotated[Timestamp | None, Field(description="When the first attempt started.")] = None
     completion_time: Annotated[Timestamp | None, Field(description="When it ended, well or not.")] = None
     running_seconds: Annotated[
