@@ -37,7 +37,7 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A cumulative increase: ``values[i]`` from ``times[i]`` (unix seconds) on, 0 before; only times at which it grows."""
+    """A cumulative increase: ``values[i]`` from ``times[i]`` (unix seconds) on, 0 before; only times of growth."""
 
     times: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
@@ -54,7 +54,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What was counted in ``(start, end]``: ``rows``, and the sums of the other curves in the order that they were given.
+    """What was counted in ``(start, end]``: ``rows``, and the sums of the other curves in the order as given.
 
     ``rows`` may be less than was asked for, when there are no more.
     """
@@ -83,8 +83,8 @@ def add(curves: Iterable[Curve]) -> Curve:
 def curves_by(reading: Reading, *labels: str) -> dict[tuple[str, ...], Curve]:
     """One curve for each combination of ``labels``, summed over all others (pods); an absent label is ``""``.
 
-    ``curves_by(reading, "__name__")`` takes apart what one query asked for by ``selector_of_any``. Raises ValueError for
-    the reading of an instant query, which has no history.
+    ``curves_by(reading, "__name__")`` takes apart what one query asked for by ``selector_of_any``. Raises ValueError
+    for the reading of an instant query, which has no history.
     """
     if reading.start is None or reading.step is None:
         raise ValueError("a curve needs the reading of a range query: give MetricQuery start and step_seconds")
@@ -105,8 +105,8 @@ def window(
     """The end of the curves that holds the last rows, or the last seconds; nothing before ``since`` counts.
 
     With ``last_rows`` it is the shortest that holds at least so many rows: a little more where several rows arrived
-    between two samples. Without either it is all since ``since``. ``rows`` is the curve of the number of rows; the other
-    curves are summed over the same time. Times are unix seconds.
+    between two samples. Without either it is all since ``since``. ``rows`` is the curve of the number of rows; the
+    other curves are summed over the same time. Times are unix seconds.
     """
     start = since
     if last_rows is not None:
