@@ -77,7 +77,7 @@ WORKSPACE_DIR = "/workspace"
 PORT_HTTP = 8080
 PORT_METRICS = 9090
 
-# --- metrics of serving pods, labelled version; Prometheus adds namespace, deployment, pod -----------------------------
+# --- metrics of serving pods, labelled version; Prometheus adds namespace, deployment, pod --------------------------
 METRIC_REQUESTS = "modelcycle_requests_total"  # version, code
 METRIC_REQUEST_SECONDS = "modelcycle_request_seconds"  # histogram: version
 METRIC_FEATURE_BINS = "modelcycle_feature_bin_total"  # version, feature, bin

@@ -1,4 +1,4 @@
-"""Conditions as Kubernetes' API conventions have them: one for each type, the transition time moved only by the status."""
+"""Conditions as Kubernetes' API conventions have them: one for each type, its time moved only by its status."""
 
 from __future__ import annotations
 

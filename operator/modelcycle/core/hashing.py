@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 
-def canonical(value: Any) -> bytes:
+def canonical(value: object) -> bytes:
     """The one JSON form of ``value``: sorted keys, no spaces, UTF-8."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def sha256(value: Any) -> str:
+def sha256(value: object) -> str:
     """SHA-256 of the canonical JSON, 64 hexadecimal digits."""
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
-def short_hash(value: Any) -> str:
+def short_hash(value: object) -> str:
     return sha256(value)[:16]

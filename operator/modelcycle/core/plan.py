@@ -30,7 +30,7 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened, once. ``transition`` tells it from others of the same reason (its name is made of it)."""
+    """Something that happened, once. ``transition`` tells it from others of its reason: the name is made of both."""
 
     reason: str
     note: str
@@ -77,7 +77,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A reading of the outside. ``at`` is the time of the last reading that worked; ``error`` is why the latest did not."""
+    """A reading of the outside: ``at`` is when it last worked, ``error`` is why the latest try did not."""
 
     at: datetime | None
     value: Any = None

@@ -14,7 +14,7 @@ def _bytes(text: str) -> int:
 
 
 def clip(text: str, limit: int) -> str:
-    """``text`` in at most ``limit`` bytes of UTF-8, control characters replaced, the middle left out when it is too long.
+    """``text`` in at most ``limit`` bytes of UTF-8, without control characters, the middle left out if it is too long.
 
     Bytes, not characters, so that the bound of a whole status holds for every language. The end is kept (two thirds),
     since the last lines of a traceback say what went wrong.

@@ -126,6 +126,16 @@ class ClaimModel(Effect):
 
 
 @dataclass(frozen=True, slots=True)
+class SetAlias(Effect):
+    """Point an alias that is asked for by a resource at a version, whatever it named before. Result: None."""
+
+    endpoint: str
+    model: str
+    alias: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class MoveAlias(Effect):
     """Second phase of an alias move: reads, and moves only if the alias is still ``expect``. Result: ``AliasMoved``.
 
