@@ -20,6 +20,8 @@ from e2e.cluster.readiness import Api
 from e2e.progress import say
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+DEFAULT_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
+"""The last thing that a new cluster gets, and that no pod can do without."""
 _LOOPBACK = "127.0.0.1"
 _READY_SECONDS = 90
 
@@ -56,8 +58,7 @@ def _wait(paths: ClusterPaths, made: record.Record, api: Api) -> None:
 
     until(f"kube-apiserver ready at {made.server}", api.is_ready)
     if made.controllers:
-        account = "/api/v1/namespaces/default/serviceaccounts/default"
-        until("kube-controller-manager ready", lambda: api.get(account) is not None)
+        until("kube-controller-manager ready", lambda: api.get(DEFAULT_ACCOUNT) is not None)
 
 
 def let_go(name: str) -> None:

@@ -48,7 +48,7 @@ def make(name: str) -> Network:
     _ip(*inside, "address", "add", f"{network.node_address}/30", "dev", _INNER)
     _ip(*inside, "link", "set", _INNER, "up")
     _ip(*inside, "route", "add", "default", "via", network.machine_address)
-    _inside(network, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+    _inside(network, "tee", "/proc/sys/net/ipv4/ip_forward", given="1\n")
     _inside(network, "nft", "-f", "-", given=_masquerade())
     return network
 
@@ -90,9 +90,12 @@ def free_cable(name: str, in_use: Iterable[str]) -> int:
 
 def _masquerade() -> str:
     """Pods reach what is outside of the cluster as the node, since nothing out there has a route back to them."""
-    rule = f'ip saddr {POD_RANGE} oifname "{_INNER}" masquerade'
-    hook = "type nat hook postrouting priority 100;"
-    return f"table ip modelcycle {{ chain postrouting {{ {hook} {rule}; }} }}\n"
+    chain = "ip modelcycle postrouting"
+    return (
+        "add table ip modelcycle\n"
+        f"add chain {chain} {{ type nat hook postrouting priority 100; }}\n"
+        f'add rule {chain} ip saddr {POD_RANGE} oifname "{_INNER}" masquerade\n'
+    )
 
 
 def _addresses_in_use() -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import json
 import ssl
 import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from e2e.cluster import record
 from e2e.cluster.errors import StartError
@@ -55,6 +57,15 @@ class Api:
 
     def is_ready(self) -> bool:
         return self.get("/readyz") is not None
+
+    @property
+    def host(self) -> str:
+        return self.server.removeprefix("https://").rpartition(":")[0]
+
+    def get_json(self, path: str) -> dict[str, Any]:
+        """The object at a path; empty when there is none."""
+        body = self.get(path)
+        return dict(json.loads(body)) if body else {}
 
     def get(self, path: str) -> bytes | None:
         """The body of a successful answer, or None."""

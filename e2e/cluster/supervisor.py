@@ -13,7 +13,6 @@ import os
 import select
 import shutil
 import signal
-import socket
 import sys
 import time
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from types import FrameType
 from e2e.cluster import isolation
 from e2e.cluster.paths import ClusterPaths
 from e2e.cluster.plan import Plan, Process, read
+from e2e.cluster.sockets import answers
 
 _PAUSE_SECONDS = 0.05
 _RESTART_SECONDS = 1.0
@@ -130,18 +130,6 @@ class Supervisor:
             if component.pid:
                 os.kill(component.pid, signal.SIGKILL)
                 os.waitpid(component.pid, 0)
-
-
-def answers(target: str) -> bool:
-    """Whether something accepts connections at a socket's path or at host:port."""
-    if target.startswith("/"):
-        family, address = socket.AF_UNIX, target
-    else:
-        host, port = target.rsplit(":", 1)
-        family, address = socket.AF_INET, (host, int(port))  # type: ignore[assignment]
-    with socket.socket(family, socket.SOCK_STREAM) as connection:
-        connection.settimeout(0.5)
-        return connection.connect_ex(address) == 0
 
 
 def open_volumes(folder: str) -> None:

@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.images.archives import seal
+from e2e.images.archives import layout_from_directory, name_layout, pack
 from e2e.images.builder import BuildRequest, RunRequest
 from e2e.images.cache import replacing
 from e2e.images.commands import output_of, run_logged, succeeds
@@ -115,10 +115,12 @@ class Buildah:
             tempfile.TemporaryDirectory(dir=archive.parent, prefix=".layout-") as layout,
             replacing(archive) as partial,
         ):
-            # Not compressed: it costs a minute for torch, and nothing here travels over a network.
-            push = self.command("push", "--quiet", "--disable-compression", reference, f"oci:{layout}:{reference}")
+            folder = Path(layout)
+            push = self.command("push", "--quiet", "--disable-compression", reference, f"dir:{layout}")
             run_logged(push, log, advice=_ADVICE)
-            seal(Path(layout), reference, partial)
+            layout_from_directory(folder)
+            name_layout(folder, reference)
+            pack(folder, partial)
 
     def load(self, archive: Path, reference: str, log: Path) -> None:
         pulled = output_of(self.command("pull", "--quiet", f"oci-archive:{archive}")).split()

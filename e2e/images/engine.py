@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.images.archives import seal
+from e2e.images.archives import name_layout, pack
 from e2e.images.builder import BuildRequest, RunRequest
 from e2e.images.cache import replacing
 from e2e.images.commands import run_logged, succeeds
@@ -64,7 +64,8 @@ class Engine:
             with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".layout-") as layout:
                 save = [self.program, "save", "--format=oci-dir", f"--output={layout}", reference]
                 run_logged(save, log, advice=_ADVICE)
-                seal(Path(layout), reference, partial)
+                name_layout(Path(layout), reference)
+                pack(Path(layout), partial)
 
     def load(self, archive: Path, reference: str, log: Path) -> None:
         # The archive carries the image's name, so there is nothing to tag.

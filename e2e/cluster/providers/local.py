@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.cluster import alone, binaries, cgroups, network, processes, record
+from e2e.cluster import alone, binaries, cgroups, full, images, network, processes, record
 from e2e.cluster.errors import ClusterError, MachineError
 from e2e.cluster.leftovers import leftovers, mark
 from e2e.cluster.locks import locked
@@ -38,12 +38,15 @@ class Local:
             running = self._running()
             if running:
                 _refuse_other_kind(options, running)
+                if running.full:
+                    full.configure_node(options, self.paths)
                 return
             if leftovers(self.cluster):
                 with step(f"removing what an earlier {self.cluster} left"):
                     self._remove()
             self.paths.root.mkdir(mode=0o700, parents=True)
-            alone.up(options, self.paths, mark(self.paths))
+            start = alone.up if options.control_plane_only else full.up
+            start(options, self.paths, mark(self.paths))
 
     def down(self) -> None:
         with locked(f"cluster-{self.cluster}"):
@@ -61,7 +64,10 @@ class Local:
         return Status(True, (f"running at {running.server}", f"kubeconfig {self.paths.kubeconfig}", *components))
 
     def load_image(self, archive: Path) -> None:
-        raise ClusterError("this cluster has no node that could use an image")
+        running = self._running()
+        if running is None or not running.full:
+            raise ClusterError(f"{self.cluster} is not running here with a node", do="python -m e2e.cluster up")
+        images.load(archive, running.supervisor)
 
     def kubeconfig(self) -> Path:
         if not self._running():
