@@ -5,7 +5,8 @@
     ModelcycleError
     ├── Retryable            try again later (after: seconds, or the caller's backoff)
     │   ├── Unavailable      the other side does not answer, or with 429/5xx
-    │   └── Conflict         somebody else wrote first: read again
+    │   ├── Conflict         somebody else wrote first: read again
+    │   └── Fenced           another replica may be the leader: this one must not write
     └── Terminal             trying again changes nothing until something else does
         ├── NotFound
         ├── AlreadyExists
@@ -32,6 +33,10 @@ class Unavailable(Retryable):
 
 
 class Conflict(Retryable):
+    pass
+
+
+class Fenced(Retryable):
     pass
 
 

@@ -1,0 +1,160 @@
+"""One keep-alive HTTP session with the API server: credentials, time limits, and answers turned into our errors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from modelcycle.cluster.credentials import TOKEN_SECONDS, Credentials, CredentialSource
+from modelcycle.core.plan import Manifest
+from modelcycle.core.text import clip
+from modelcycle.errors import (
+    AlreadyExists,
+    Conflict,
+    Malformed,
+    ModelcycleError,
+    NotFound,
+    Refused,
+    Unavailable,
+)
+
+REQUEST_SECONDS = 30.0
+CONNECT_SECONDS = 10.0
+MESSAGE_BYTES = 1024
+JSON_TYPE = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """``what`` names the request in errors, e.g. ``apply Job shop/ranker-1``."""
+
+    method: str
+    path: str
+    what: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    body: Manifest | None = None
+    content_type: str = JSON_TYPE
+
+
+class Expired(Unavailable):
+    """A list's continue token is too old (410): start the list again."""
+
+
+class Transport:
+    """Sends requests; made and closed in the running event loop."""
+
+    def __init__(self, source: CredentialSource) -> None:
+        self._source = source
+        self._credentials: Credentials | None = None
+        self._loaded_at = 0.0
+        self._reloading = asyncio.Lock()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(self, request: Request) -> Manifest:
+        """The answer's JSON object. Raises what ``error_of`` says, and ``Unavailable`` when there is no answer."""
+        try:
+            status, headers, text = await self._exchange(request)
+            if status == 401:  # our token may just have been rotated
+                await self._reload(self._credentials)
+                status, headers, text = await self._exchange(request)
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            reason = str(error) or type(error).__name__
+            raise Unavailable(f"{request.what}: the API server does not answer: {reason}") from error
+        if status >= 400:
+            raise error_of(request.what, status, text, headers.get("Retry-After"))
+        return _object(request.what, text)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _exchange(self, request: Request) -> tuple[int, Mapping[str, str], str]:
+        session, credentials = await self._ready()
+        headers = {"Accept": JSON_TYPE, "User-Agent": "modelcycle"}
+        if credentials.authorization:
+            headers["Authorization"] = credentials.authorization
+        if request.body is not None:
+            headers["Content-Type"] = request.content_type
+        async with session.request(
+            request.method,
+            credentials.server + request.path,
+            params=request.parameters,
+            data=None if request.body is None else json.dumps(request.body).encode(),
+            headers=headers,
+        ) as response:
+            return response.status, response.headers, await response.text()
+
+    async def _ready(self) -> tuple[aiohttp.ClientSession, Credentials]:
+        now = asyncio.get_running_loop().time()
+        if self._credentials is None or now - self._loaded_at > TOKEN_SECONDS:
+            await self._reload(self._credentials)
+        if self._session is None or self._credentials is None:
+            raise Unavailable("the session with the API server is closed")
+        return self._session, self._credentials
+
+    async def _reload(self, seen: Credentials | None) -> None:
+        async with self._reloading:
+            if self._credentials is not seen:
+                return  # another request was refused, too, and was faster
+            self._credentials = await self._source.load()
+            self._loaded_at = asyncio.get_running_loop().time()
+            if self._session is None or seen is None or _tls(seen) != _tls(self._credentials):
+                await self.close()
+                self._session = self._new_session(self._credentials)
+
+    @staticmethod
+    def _new_session(credentials: Credentials) -> aiohttp.ClientSession:
+        secure = credentials.server.startswith("https")
+        connector = aiohttp.TCPConnector(limit=64, ssl=credentials.ssl_context() if secure else True)
+        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
+        return aiohttp.ClientSession(connector=connector, timeout=timeout)
+
+
+def _tls(credentials: Credentials) -> tuple[Any, ...]:
+    return credentials.ca_path, credentials.certificate_path, credentials.key_path, credentials.verify
+
+
+def error_of(what: str, status: int, text: str, retry_after: str | None) -> ModelcycleError:
+    """The error that an answer means. The server's own message is kept, since it names the field or the quota."""
+    reason, message = _status(text)
+    said = f"{what}: {message} ({status} {reason})"
+    if status == 404:
+        return NotFound(said)
+    if status == 409:
+        return AlreadyExists(said) if reason == "AlreadyExists" else Conflict(said)
+    if status == 410:
+        return Expired(said)
+    if status == 401:
+        return Unavailable(f"{said}: the API server does not accept our credentials")
+    if status == 429 or status >= 500:
+        return Unavailable(said, _seconds(retry_after))
+    return Refused(said)
+
+
+def _status(text: str) -> tuple[str, str]:
+    """Reason and message of a ``Status`` object; of anything else, such as a proxy's page, the beginning."""
+    try:
+        status = json.loads(text)
+        return str(status.get("reason", "")), clip(str(status.get("message", "")), MESSAGE_BYTES)
+    except (ValueError, AttributeError):
+        return "", clip(text, MESSAGE_BYTES)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
+
+
+def _object(what: str, text: str) -> Manifest:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise Malformed(f"{what}: the API server answered something that is not JSON: {clip(text, 200)}") from error
+    if not isinstance(value, dict):
+        raise Malformed(f"{what}: the API server answered something that is not an object: {clip(text, 200)}")
+    return value
