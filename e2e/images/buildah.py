@@ -62,9 +62,7 @@ class Buildah:
         return succeeds(self.command("pull", "--quiet", f"docker://{public}"), timeout=PROBE_SECONDS)
 
     def pull(self, public: str, reference: str, log: Path) -> None:
-        run_logged(self.command("pull", f"docker://{public}"), log, advice="Is the registry reachable?")
-        found = output_of(self.command("images", "--quiet", "--no-trunc", public)).split()
-        run_logged(self.command("tag", found[0], reference), log, advice=_ADVICE)
+        self._take(f"docker://{public}", reference, log)
 
     def import_root(self, tar: Path, reference: str, log: Path) -> None:
         container = output_of(self.command("from", "scratch")).strip()
@@ -123,8 +121,12 @@ class Buildah:
             pack(folder, partial)
 
     def load(self, archive: Path, reference: str, log: Path) -> None:
-        pulled = output_of(self.command("pull", "--quiet", f"oci-archive:{archive}")).split()
-        run_logged(self.command("tag", pulled[-1], reference), log, advice=_ADVICE)
+        self._take(f"oci-archive:{archive}", reference, log)
+
+    def _take(self, source: str, reference: str, log: Path) -> None:
+        """Bring an image from somewhere else, and call it `reference`."""
+        pulled = output_of(self.command("pull", "--quiet", source)).split()
+        self.tag(pulled[-1], reference, log)
 
     def tag(self, reference: str, target: str, log: Path) -> None:
         run_logged(self.command("tag", reference, target), log, advice=_ADVICE)
