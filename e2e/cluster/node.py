@@ -151,17 +151,19 @@ def kube_proxy_config(paths: ClusterPaths, node: str) -> Mapping[str, object]:
 def corefile(paths: ClusterPaths) -> str:
     """Names of the cluster; every other name does not exist, said at once, since there is no way out."""
     return f"""\
-.:53 {{
+{CLUSTER_DOMAIN}:53 in-addr.arpa:53 ip6.arpa:53 {{
     errors
-    ready 127.0.0.1:8181
     kubernetes {CLUSTER_DOMAIN} in-addr.arpa ip6.arpa {{
         kubeconfig {paths.config / "coredns.kubeconfig"}
         pods insecure
         ttl 5
     }}
+    cache 5
+}}
+.:53 {{
+    errors
     template ANY ANY {{
         rcode NXDOMAIN
     }}
-    cache 5
 }}
 """
