@@ -63,7 +63,12 @@ class ModelSelector(ApiModel):
             cel(
                 "!(has(self.version) && has(self.follow) && self.follow)",
                 "a pinned version follows nothing: set either version or follow",
-            )
+            ),
+            cel(
+                "self.name == oldSelf.name",
+                "name can't be changed, since versions and verdicts are of one model: make another ModelDeployment",
+                ".name",
+            ),
         )
     )
 
@@ -246,6 +251,7 @@ class VerdictRecord(ApiModel):
     message: Annotated[Phrase, Field(description="Why, for a person, with the numbers that decided.")] = ""
     time: Annotated[Timestamp, Field(description="When.")]
     replaced: Annotated[ModelVersionNumber | None, Field(description="The version that served before.")] = None
+    recorded: Annotated[bool, Field(description="Whether the version carries it as tags in MLflow.")] = False
 
 
 class ServedVersion(ApiModel):
@@ -257,8 +263,8 @@ class ServedVersion(ApiModel):
     image: Annotated[ImageReference | None, Field(description="Serving image that is pinned.")] = None
     digest: Annotated[Sha256 | None, Field(description="SHA-256 over the list of files with their digests.")] = None
     run_id: Annotated[Line | None, Field(description="MLflow run that made it.")] = None
-    model_root: Annotated[Message | None, Field(description="Artifact location of the model's files.")] = None
-    run_root: Annotated[Message | None, Field(description="Artifact location of the run's files.")] = None
+    model_root: Annotated[Phrase | None, Field(description="Artifact location of the model's files.")] = None
+    run_root: Annotated[Phrase | None, Field(description="Artifact location of the run's files.")] = None
     files: Files = ()
     replicas: Annotated[int, Field(ge=0, le=100_000, description="Pods wanted.")] = 0
     ready_replicas: Annotated[int, Field(ge=0, le=100_000, description="Pods ready.")] = 0
@@ -273,15 +279,29 @@ class RetiringVersion(ApiModel):
     since: Annotated[Timestamp, Field(description="When it stopped serving.")]
 
 
+class Purpose(StrEnum):
+    TRIAL = "Trial"
+    BOOTSTRAP = "Bootstrap"
+    FOLLOW = "Follow"
+    PIN = "Pin"
+
+
 class Candidate(ServedVersion):
-    """The version that a rollout is trying."""
+    """The version that is on its way to serve."""
+
+    purpose: Annotated[
+        Purpose,
+        Field(
+            description="Trial: it goes through the steps. Bootstrap: nothing serves yet, smoke alone decides. "
+            "Follow: the champion was moved to it. Pin: the spec names it."
+        ),
+    ] = Purpose.TRIAL
 
     step: Annotated[int, Field(ge=0, le=10, description="Index of the step that it is in.")] = 0
     step_name: Annotated[Line, Field(description="Name of that step.")] = ""
     step_since: Annotated[Timestamp | None, Field(description="When it entered the step.")] = None
     requests: Annotated[int, Field(ge=0, le=2**53, description="Requests answered in this step, as last seen.")] = 0
     labels: Annotated[int, Field(ge=0, le=2**53, description="Labelled rows in this step, as last seen.")] = 0
-    bootstrap: Annotated[bool, Field(description="There is no champion yet: smoke alone decides.")] = False
 
 
 class AliasMove(ApiModel):
@@ -315,7 +335,10 @@ class DeploymentStatus(ApiModel):
     selector: Annotated[Line, Field(description="Label selector of the pods, for the scale subresource.")] = ""
     url: Annotated[Line, Field(description="Address of the Service inside of the cluster.")] = ""
     stable: Annotated[ServedVersion | None, Field(description="The version that serves.")] = None
-    candidate: Annotated[Candidate | None, Field(description="The version that a rollout is trying.")] = None
+    candidate: Annotated[Candidate | None, Field(description="The version that is on its way to serve.")] = None
+    previous: Annotated[
+        ServedVersion | None, Field(description="The version that served before: a pin to it needs no MLflow.")
+    ] = None
     retiring: Annotated[
         tuple[RetiringVersion, ...],
         Field(max_length=4, json_schema_extra=LIST_ATOMIC, description="Versions whose pods are being removed."),
