@@ -12,20 +12,20 @@ from modelcycle.api.schema.kinds import KINDS, Kind
 from modelcycle.api.schema.structural import Schema, structural
 
 STATUS_LIMIT = 64 * 1024
-FOUR_BYTES = "𝕏"
+FOUR_BYTES = "😀"
 # What a pattern may let through at most, tried in this order.
 ASCII = ("a", "A", "9", "/", "1")
 
 
-def largest(schema: Schema, index: int = 0) -> Any:
-    """The longest value that ``schema`` allows; items of a list differ by ``index``."""
+def largest(schema: Schema) -> Any:
+    """The longest value that ``schema`` allows."""
     if "enum" in schema:
         return max(schema["enum"], key=len)
     match schema["type"]:
         case "object":
-            return {name: largest(child, index) for name, child in schema["properties"].items()}
+            return {name: largest(child) for name, child in schema["properties"].items()}
         case "array":
-            return [largest(schema["items"], i) for i in range(schema["maxItems"])]
+            return [largest(schema["items"]) for _ in range(schema["maxItems"])]
         case "integer":
             return max(schema["minimum"], schema["maximum"], key=lambda bound: len(str(bound)))
         case "boolean":
@@ -38,8 +38,9 @@ def longest_text(schema: Schema) -> str:
         return "2026-11-23T17:58:51Z"
     length, pattern = schema["maxLength"], schema.get("pattern")
     for character in (FOUR_BYTES, *ASCII):
-        if pattern is None or re.fullmatch(pattern.strip("^$"), character * length):
-            return character * length
+        text = character * int(length)
+        if pattern is None or re.fullmatch(pattern.strip("^$"), text):
+            return text
     raise AssertionError(f"no character fills {pattern}")
 
 

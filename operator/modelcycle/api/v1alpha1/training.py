@@ -189,7 +189,8 @@ class TrainingTemplate(ApiModel):
     ] = None
 
 
-_FIXED = (
+# What makes one training the training that it is.
+FIXED_FIELDS = (
     "image",
     "imagePullPolicy",
     "imagePullSecrets",
@@ -219,7 +220,7 @@ class TrainingSpec(TrainingTemplate):
 
     model_config = ConfigDict(
         json_schema_extra=validations(
-            *immutable(*_FIXED),
+            *immutable(*FIXED_FIELDS),
             cel(
                 "!has(oldSelf.deadlineSeconds) || self.deadlineSeconds >= oldSelf.deadlineSeconds",
                 "deadlineSeconds can only be extended",
