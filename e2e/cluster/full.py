@@ -184,7 +184,7 @@ def _settle(options: Options, paths: ClusterPaths, made: record.Record, api: Api
     kubectl.run(paths.kubeconfig, "apply", "-f", "-", input_=addons.manifest(api.host))
     until("node registered", lambda: api.get(f"/api/v1/nodes/{node_name(options.name)}") is not None)
     with step("loading the pause image", quiet=True):
-        images.load(images.pause_archive(pause), made.supervisor)
+        images.load(images.archive_of(pause, node.PAUSE_IMAGE), made.supervisor)
     configure_node(options, paths)
     until("node ready", lambda: _is_ready(api, node_name(options.name)))
     until("DNS ready", lambda: answers(f"{api.host}:53"))

@@ -1,4 +1,4 @@
-"""The pause image, and importing archives into a cluster's containerd."""
+"""Images of one program, and importing archives into a cluster's containerd."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import tarfile
 from pathlib import Path
 
 from e2e.cluster.errors import ClusterError
-from e2e.cluster.node import CONTAINERD_SOCKET, PAUSE_IMAGE
+from e2e.cluster.node import CONTAINERD_SOCKET
 from e2e.cluster.processes import Identity
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def pause_archive(program: Path) -> bytes:
-    """A Docker archive whose one layer holds one static program."""
-    layer = _tar({"pause": program.read_bytes()})
+def archive_of(program: Path, image: str) -> bytes:
+    """A Docker archive of an image whose one file is a static program, which it starts."""
+    layer = _tar({program.name: program.read_bytes()})
     config = json.dumps({
         "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
         "os": "linux",
-        "config": {"Entrypoint": ["/pause"], "User": "65535:65535"},
+        "config": {"Entrypoint": [f"/{program.name}"], "User": "65535:65535"},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
     }).encode()  # fmt: skip
-    manifest = json.dumps([{"Config": "config.json", "RepoTags": [PAUSE_IMAGE], "Layers": ["layer.tar"]}]).encode()
+    manifest = json.dumps([{"Config": "config.json", "RepoTags": [image], "Layers": ["layer.tar"]}]).encode()
     return _tar({"manifest.json": manifest, "config.json": config, "layer.tar": layer})
 
 

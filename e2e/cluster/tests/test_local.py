@@ -1,0 +1,127 @@
+"""A real local cluster: what it can do, what it survives, and that nothing of it stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster import Cluster, bring_up, full, images, leftovers, record, tear_down
+from e2e.cluster.binaries import program
+from e2e.cluster.paths import cluster_paths
+
+pytestmark = pytest.mark.skipif(bool(full.unavailable()), reason=full.unavailable())
+
+IMAGE = "localhost/modelcycle/probe:1"
+NAMES = ("selftest-a", "selftest-b")
+# Cluster-wide defaults aside, this is what every other test in pods relies on.
+PROBE = f"""
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: claim}}
+spec: {{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: server}}
+spec: {{selector: {{app: server}}, ports: [{{port: 80, targetPort: 8001}}]}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: server, labels: {{app: server}}}}
+spec:
+  containers:
+  - name: server
+    image: {IMAGE}
+    args: [proxy, --address=0.0.0.0, --port=8001, "--accept-hosts=.*"]
+    resources: {{limits: {{nvidia.com/gpu: 3}}}}
+    readinessProbe: {{httpGet: {{path: /version, port: 8001}}, periodSeconds: 1}}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {{name: client}}
+spec:
+  backoffLimit: 20
+  template:
+    spec:
+      restartPolicy: OnFailure
+      volumes: [{{name: claim, persistentVolumeClaim: {{claimName: claim}}}}]
+      containers:
+      - name: client
+        image: {IMAGE}
+        volumeMounts: [{{name: claim, mountPath: /claim}}]
+        args: [--server=http://server.default.svc, --cache-dir=/claim, get, --raw, /version]
+"""
+
+
+@pytest.fixture
+def names() -> Iterator[tuple[str, ...]]:
+    before = sysctls()
+    yield NAMES
+    for name in NAMES:
+        tear_down(name, provider="local")
+        assert leftovers(name) == []
+    assert sysctls() == before
+
+
+def test_pods_volumes_names_and_gpus(names: tuple[str, ...]) -> None:
+    cluster = prepared(names[0])
+    cluster.kubectl("apply", "-f", "-", input=PROBE)
+    cluster.kubectl("wait", "--for=condition=Complete", "job/client", "--timeout=90s")
+    assert json.loads(cluster.kubectl("logs", "job/client"))["gitVersion"].startswith("v1.")
+    assert "Client Version" in cluster.kubectl("exec", "server", "--", "/kubectl", "version", "--client")
+    assert cluster.kubectl("get", "pvc", "claim", "-o", "jsonpath={.status.phase}") == "Bound"
+    assert forwarded(cluster, "pod/server", 8001, "/version")["major"] == "1"
+    assert any(event["verb"] == "create" and "auditID" in event for event in cluster.audited())
+
+
+def test_two_side_by_side_and_one_killed(names: tuple[str, ...]) -> None:
+    first, second = (prepared(name) for name in names)
+    assert first.server != second.server
+    supervisor = record.read(cluster_paths(names[0]))
+    assert supervisor is not None
+    os.kill(supervisor.supervisor.pid, signal.SIGKILL)
+    time.sleep(0.5)
+    assert not first.provider.status().running
+    assert leftovers(names[0]), "a killed cluster leaves its network namespace and files, which `up` has to cope with"
+    assert second.provider.status().running
+    again = prepared(names[0])
+    again.kubectl("run", "server", f"--image={IMAGE}", "--image-pull-policy=Never", "--", "version", "--client")
+    assert second.kubectl("get", "nodes", "-o", "name") == f"node/{full.node_name(names[1])}\n"
+
+
+def prepared(name: str) -> Cluster:
+    cluster = bring_up(name, provider="local")
+    archive = cluster_paths(name).root / "probe.tar"
+    archive.write_bytes(images.archive_of(program("kubectl"), IMAGE))
+    cluster.load_image(archive)
+    return cluster
+
+
+def forwarded(cluster: Cluster, target: str, port: int, path: str) -> dict[str, str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        local = free.getsockname()[1]
+    command = [str(program("kubectl")), f"--kubeconfig={cluster.kubeconfig}", "port-forward", target, f"{local}:{port}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forward:
+        assert forward.stdout is not None
+        forward.stdout.readline()
+        with urllib.request.urlopen(f"http://127.0.0.1:{local}{path}", timeout=10) as answer:
+            content: dict[str, str] = json.load(answer)
+        forward.terminate()
+    return content
+
+
+def sysctls() -> dict[str, str]:
+    """The settings of the machine that a kubelet or a kube-proxy would change."""
+    names = (*full.node.SYSCTLS, "net/ipv4/ip_forward", "net/netfilter/nf_conntrack_max")
+    files = [Path("/proc/sys") / name for name in names]
+    return {str(file): file.read_text() for file in files if file.exists()}
