@@ -8,6 +8,7 @@ creates, since MLflow has neither idempotency keys nor compare-and-swap. Errors:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from modelcycle.api.v1alpha1.common import ModelFile
@@ -31,7 +32,10 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class VersionInfo:
-    """A model version. ``files`` with paths ``model/...`` below ``model_root`` and ``modelcycle/...`` below ``run_root``."""
+    """A model version. The file ``model/x`` is at ``<model_root>/x``, ``modelcycle/x`` at ``<run_root>/modelcycle/x``.
+
+    ``digest``: ``core.hashing.sha256`` of the sorted ``[[path, size, sha256], ...]``. ``tags``: all but TAG_FILES.
+    """
 
     model: str
     version: str
@@ -49,8 +53,10 @@ class VersionInfo:
 # --- effects ---------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class EnsureRun(Effect):
-    """Find the run tagged with ``uid``, or create it. Result: ``RunInfo``. Of several, the oldest is kept and the others
-    are ended and tagged ``duplicate-of``."""
+    """Find the run tagged with ``uid``, or create it. Result: ``RunInfo``.
+
+    Of several, the oldest is kept and the others are ended and tagged ``duplicate-of``.
+    """
 
     endpoint: str
     experiment: str
@@ -72,14 +78,16 @@ class FindRegistered(Effect):
 class RegisterModel(Effect):
     """Register the ONNX model that the run logged; once for each run. Result: ``VersionInfo``.
 
+    ``logged_since``: models logged earlier are left out, such as those of an attempt that failed; None takes all.
     Raises ``Unusable`` with reason NoModelLogged, SeveralModelsLogged, UnsupportedFlavor, SignatureMissing,
-    TooManyFiles or ModelMalformed.
+    TooManyFiles, ModelMalformed or ArtifactsNotProxied.
     """
 
     endpoint: str
     run_id: str
     model: str
     tags: Tags
+    logged_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +102,10 @@ class EndRun(Effect):
 
 @dataclass(frozen=True, slots=True)
 class ReadVersion(Effect):
-    """Read a version with the digests recorded at its registration, or, for a version that somebody else registered,
-    computed now. Result: ``VersionInfo``. Raises ``NotFound``, ``Unusable``."""
+    """Read a version. Result: ``VersionInfo``. Raises ``NotFound``, ``Unusable``.
+
+    The digests are those recorded at its registration; of a version that somebody else registered, computed now.
+    """
 
     endpoint: str
     model: str

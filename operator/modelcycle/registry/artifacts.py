@@ -1,0 +1,127 @@
+"""Files of MLflow's artifact store: found, read and hashed through the server, without keys to the store behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from modelcycle.api.v1alpha1.common import ModelFile
+from modelcycle.core.hashing import sha256
+from modelcycle.errors import NotFound, Unavailable, Unusable
+from modelcycle.registry.answers import FileFields, Listing
+from modelcycle.registry.client import MlflowClient
+from modelcycle.registry.mlmodel import MALFORMED
+
+# 40 files with paths of 128 characters are 9 KB of JSON: MLflow takes tags of a version up to 100,000 characters.
+MAX_FILES = 40
+MAX_PATH = 128 - len("modelcycle/")
+SMALL_BYTES = 1 << 20
+HASHED_IN_THREAD = 1 << 17
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file below a root. ``path``: relative to it. ``size``: as the server lists it, in bytes."""
+
+    path: str
+    size: int
+
+
+class Artifacts:
+    """The artifact store of one MLflow server."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self._client = client
+
+    async def listed(self, root: str, room: int = MAX_FILES) -> tuple[Found, ...]:
+        """All files below ``root`` (an artifact URI), sorted by path. Calls: one listing for each folder.
+
+        Raises ``Unusable``: TooManyFiles for more than ``room``, ModelMalformed for names that can't be kept.
+        """
+        base = store_path(root)
+        found: list[Found] = []
+        folders = [""]
+        for folder in folders:  # grows while we go
+            listing = await self._client.list_artifacts(f"{base}/{folder}".rstrip("/"), Listing)
+            for file in listing.files:
+                path = _joined(folder, file)
+                if file.is_dir:
+                    folders.append(path)
+                else:
+                    found.append(Found(path, file.file_size))
+            if len(found) + len(folders) - 1 > room:
+                raise Unusable(
+                    "TooManyFiles", f"{root} has more files and folders than {room}: log only what serving needs"
+                )
+        return tuple(sorted(found, key=lambda file: file.path))
+
+    async def content(self, root: str, path: str) -> bytes:
+        """A small file. Raises ``Unusable`` (ModelMalformed) when it is missing or larger than 1 MiB."""
+        body = bytearray()
+        async with self._opened(root, path) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > SMALL_BYTES:
+                    raise Unusable(MALFORMED, f"{root}/{path} is larger than {SMALL_BYTES} bytes")
+        return bytes(body)
+
+    async def hashed(self, root: str, file: Found, prefix: str) -> ModelFile:
+        """The digest of a file of any size, recorded below ``prefix``. Raises ``Unavailable`` if it is in flux."""
+        digest, size = hashlib.sha256(), 0
+        async with self._opened(root, file.path) as chunks:
+            async for chunk in chunks:
+                size += len(chunk)
+                if len(chunk) < HASHED_IN_THREAD:
+                    digest.update(chunk)
+                else:
+                    await asyncio.to_thread(digest.update, chunk)
+        if size != file.size:
+            raise Unavailable(
+                f"{root}/{file.path} has {size} bytes instead of the {file.size} listed: is it being written?"
+            )
+        return ModelFile(path=prefix + file.path, size=size, sha256=digest.hexdigest())
+
+    @asynccontextmanager
+    async def _opened(self, root: str, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        try:
+            async with self._client.download(f"{store_path(root)}/{path}") as chunks:
+                yield chunks
+        except NotFound as error:
+            raise Unusable(MALFORMED, f"{root} has no file {path}: log the model again") from error
+
+
+def file_of(content: bytes, name: str) -> ModelFile:
+    return ModelFile(path=name, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+def rows(files: Iterable[ModelFile]) -> list[list[str | int]]:
+    """The files as they are recorded in a tag and digested: ``[[path, size, sha256], ...]``, sorted."""
+    return sorted([file.path, file.size, file.sha256] for file in files)
+
+
+def manifest_digest(files: Iterable[ModelFile]) -> str:
+    return sha256(rows(files))
+
+
+def store_path(uri: str) -> str:
+    """Path in the server's artifact store of an artifact URI. Raises ``Unusable`` for any other kind of URI."""
+    parts = urlsplit(uri)
+    if parts.scheme != "mlflow-artifacts" or parts.netloc or not parts.path.strip("/"):
+        raise Unusable(
+            "ArtifactsNotProxied",
+            f"the files are at {uri}, which only those with keys to that store can read: start mlflow server with "
+            "--serve-artifacts and --artifacts-destination, and log to an experiment made since",
+        )
+    return parts.path.strip("/")
+
+
+def _joined(folder: str, file: FileFields) -> str:
+    """Path below the root. The server lists names below the folder that was asked for."""
+    path = f"{folder}/{file.path}".lstrip("/")
+    if not file.path.isprintable() or {"", ".", ".."} & set(path.split("/")) or len(path) > MAX_PATH:
+        raise Unusable(MALFORMED, f"the file name {file.path[:MAX_PATH]!r} in {folder or 'the model'} can't be used")
+    return path

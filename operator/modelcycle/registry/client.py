@@ -1,0 +1,89 @@
+"""MLflow's REST API: one call, one typed answer, one error that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+from modelcycle.errors import AlreadyExists, ModelcycleError, NotFound, Refused, Unavailable
+from modelcycle.outside import HttpAnswer, HttpEndpoint, failure
+from modelcycle.registry.answers import Answer
+from modelcycle.registry.port import Tags
+from modelcycle.settings import MlflowEndpoint
+
+API = "api/2.0/mlflow"
+ARTIFACTS = "api/2.0/mlflow-artifacts/artifacts"
+JSON_BYTES = 1 << 20
+
+AnswerT = TypeVar("AnswerT", bound=Answer)
+
+
+class MlflowClient:
+    """A client of one MLflow server: every method is one request.
+
+    They raise ``NotFound`` (MLflow knows no such thing), ``AlreadyExists``, ``Refused`` (MLflow or a proxy says no),
+    and ``Unavailable`` for everything after which it is unknown whether the request was carried out: no answer, 5xx,
+    or an answer that is not MLflow's.
+    """
+
+    def __init__(self, endpoint: MlflowEndpoint) -> None:
+        self._host = urlsplit(endpoint.url).netloc
+        self._http = HttpEndpoint(endpoint, "MLflow", JSON_BYTES)
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    async def get(self, path: str, expected: type[AnswerT], **params: str) -> AnswerT:
+        return self._understood(await self._http.request("GET", f"{API}/{path}", params=params), expected)
+
+    async def post(self, path: str, body: Mapping[str, Any], expected: type[AnswerT]) -> AnswerT:
+        return self._understood(await self._http.request("POST", f"{API}/{path}", body=body), expected)
+
+    async def delete(self, path: str, body: Mapping[str, Any], expected: type[AnswerT]) -> AnswerT:
+        return self._understood(await self._http.request("DELETE", f"{API}/{path}", body=body), expected)
+
+    async def list_artifacts(self, path: str, expected: type[AnswerT]) -> AnswerT:
+        """Files and folders right below a path of the artifact store; an absent folder is an empty listing."""
+        return self._understood(await self._http.request("GET", ARTIFACTS, params={"path": path}), expected)
+
+    def download(self, path: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The content of a path of the artifact store, as it comes."""
+        return self._http.download(f"{ARTIFACTS}/{quote(path)}")
+
+    def _understood(self, answer: HttpAnswer, expected: type[AnswerT]) -> AnswerT:
+        payload = answer.json
+        if answer.status != 200:
+            raise self._error(answer, payload)
+        parsed = expected.parsed(payload)
+        if parsed is None:
+            raise Unavailable(f"{answer.asked}: not an answer of MLflow: {answer.excerpt}; check the endpoint's url")
+        return parsed
+
+    def _error(self, answer: HttpAnswer, payload: object) -> ModelcycleError:
+        said = payload if isinstance(payload, dict) else {}
+        code, message = said.get("error_code"), str(said.get("message", "")) or None
+        if code == "RESOURCE_DOES_NOT_EXIST":
+            return NotFound(str(failure(answer, message)))
+        if code == "RESOURCE_ALREADY_EXISTS":
+            return AlreadyExists(str(failure(answer, message)))
+        if answer.status == 403 and b"Invalid Host header" in answer.body:
+            return Refused(
+                f"{answer.asked}: 403: the server's --allowed-hosts lacks {self._host!r}; "
+                "start mlflow server with every name by which it is called"
+            )
+        return failure(answer, message)
+
+
+def literal(text: str) -> str:
+    """``text`` as a string of MLflow's filter language, which has no way to escape its quotes."""
+    if "'" not in text:
+        return f"'{text}'"
+    if '"' not in text:
+        return f'"{text}"'
+    raise Refused(f"MLflow can't search for a text with both kinds of quotes: {text[:80]!r}")
+
+
+def tag_list(tags: Tags) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in tags]

@@ -1,0 +1,88 @@
+"""MLflow as the registry: its REST API over aiohttp, for every effect and fact of ``registry.port``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from modelcycle.core.plan import Effect, FactRequest
+from modelcycle.errors import Unusable
+from modelcycle.registry.aliases import Aliases
+from modelcycle.registry.client import MlflowClient
+from modelcycle.registry.poller import ModelPoller
+from modelcycle.registry.port import (
+    ClaimModel,
+    EndRun,
+    EnsureRun,
+    FindRegistered,
+    ModelFact,
+    MoveAlias,
+    ReadVersion,
+    RegisterModel,
+    SetVersionTags,
+)
+from modelcycle.registry.runs import Runs
+from modelcycle.registry.versions import Versions
+from modelcycle.runtime.ports import EffectHandler, Poller
+from modelcycle.settings import MlflowEndpoint
+
+
+class _OfEndpoint(Protocol):
+    @property
+    def endpoint(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    client: MlflowClient
+    runs: Runs
+    versions: Versions
+    aliases: Aliases
+
+
+class MlflowRegistry:
+    """The adapter of all MLflow endpoints. Made inside of the running event loop."""
+
+    def __init__(self, endpoints: Sequence[MlflowEndpoint]) -> None:
+        self._servers = {endpoint.name: _server(endpoint) for endpoint in endpoints}
+
+    @property
+    def effects(self) -> Mapping[type[Effect], EffectHandler]:
+        return {
+            EnsureRun: lambda effect: self._at(effect).runs.ensure(effect),
+            EndRun: lambda effect: self._at(effect).runs.end(effect),
+            FindRegistered: lambda effect: self._at(effect).versions.find(effect),
+            RegisterModel: lambda effect: self._at(effect).versions.register(effect),
+            ReadVersion: lambda effect: self._at(effect).versions.read(effect),
+            SetVersionTags: lambda effect: self._at(effect).versions.set_tags(effect),
+            ClaimModel: lambda effect: self._at(effect).aliases.claim(effect),
+            MoveAlias: lambda effect: self._at(effect).aliases.move(effect),
+        }
+
+    @property
+    def facts(self) -> frozenset[type[FactRequest]]:
+        return frozenset({ModelFact})
+
+    @property
+    def pollers(self) -> Mapping[str, Poller]:
+        return {name: ModelPoller(server.client) for name, server in self._servers.items()}
+
+    async def close(self) -> None:
+        for server in self._servers.values():
+            await server.client.close()
+
+    def _at(self, effect: _OfEndpoint) -> _Server:
+        server = self._servers.get(effect.endpoint)
+        if server is None:
+            raise Unusable(
+                "EndpointUnknown",
+                f"no MLflow endpoint is named {effect.endpoint!r}: the administrator defines {sorted(self._servers)}",
+            )
+        return server
+
+
+def _server(endpoint: MlflowEndpoint) -> _Server:
+    client = MlflowClient(endpoint)
+    runs = Runs(client)
+    return _Server(client, runs, Versions(client, runs), Aliases(client))
