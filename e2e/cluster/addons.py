@@ -6,6 +6,8 @@ import json
 
 from e2e.cluster.node import COREDNS, DNS_ADDRESS, KUBE_PROXY
 
+Manifest = dict[str, object]
+
 _DNS_PORTS = (("dns", "UDP"), ("dns-tcp", "TCP"))
 
 
@@ -15,22 +17,7 @@ def manifest(node_address: str) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
 
 
-def node_labels(cluster: str) -> list[str]:
-    return [
-        f"modelcycle.dev/cluster={cluster}",
-        "node.kubernetes.io/instance-type=local",
-        "topology.kubernetes.io/region=local",
-        "topology.kubernetes.io/zone=local",
-    ]
-
-
-def gpu_patch(gpus: int) -> str:
-    """For the node's status; a strategic merge leaves what kubelet reports."""
-    amount = {"nvidia.com/gpu": str(gpus)}
-    return json.dumps({"status": {"capacity": amount, "allocatable": amount}})
-
-
-def _storage_class() -> dict[str, object]:
+def _storage_class() -> Manifest:
     return {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
@@ -41,10 +28,10 @@ def _storage_class() -> dict[str, object]:
     }
 
 
-def _dns(node_address: str) -> list[dict[str, object]]:
+def _dns(node_address: str) -> list[Manifest]:
     """CoreDNS is a process of the node, so that its Service has no selector and its endpoints are given."""
     labels = {"k8s-app": "kube-dns", "kubernetes.io/name": "CoreDNS"}
-    service = {
+    service: Manifest = {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": labels},
@@ -53,7 +40,7 @@ def _dns(node_address: str) -> list[dict[str, object]]:
             "ports": [{"name": name, "port": 53, "protocol": protocol} for name, protocol in _DNS_PORTS],
         },
     }
-    endpoints = {
+    endpoints: Manifest = {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {
@@ -71,9 +58,9 @@ def _dns(node_address: str) -> list[dict[str, object]]:
     return [service, endpoints]
 
 
-def _permissions() -> list[dict[str, object]]:
+def _permissions() -> list[Manifest]:
     watch = ["list", "watch"]
-    role = {
+    role: Manifest = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
         "metadata": {"name": COREDNS.name},
@@ -87,7 +74,7 @@ def _permissions() -> list[dict[str, object]]:
     return [role, _binding(COREDNS.name)]
 
 
-def _binding(name: str) -> dict[str, object]:
+def _binding(name: str) -> Manifest:
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",

@@ -31,7 +31,7 @@ class Cluster:
         """The API server's audit log: one JSON object a line, level Metadata (clusters of the local provider only)."""
         return cluster_paths(self.name).audit_log
 
-    def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002
+    def kubectl(self, *arguments: str, input: str | None = None) -> str:
         """Run kubectl as the cluster's admin; returns what it prints, raises ClusterError when it fails."""
         return kubectl.run(self.kubeconfig, *arguments, input_=input, program=self.provider.kubectl())
 

@@ -49,6 +49,7 @@ BUILDS = (
     Build("coredns", ("coredns",), expected="about 2 minutes"),
     Build("helm", ("helm",), package="helm.sh/helm/v3/cmd/helm", expected="about 2 minutes"),
     Build("kwok", ("kwok",), package="sigs.k8s.io/kwok/cmd/kwok", expected="about 2 minutes"),
+    Build("kind", ("kind",), package="sigs.k8s.io/kind", expected="about a minute"),
     Build("pause", ("pause",), expected="a few seconds"),
 )
 _BY_PROGRAM = {program: build for build in BUILDS for program in build.programs}

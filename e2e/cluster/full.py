@@ -19,6 +19,7 @@ from e2e.cluster import (
     kubectl,
     network,
     node,
+    node_settings,
     plan,
     readiness,
     record,
@@ -35,7 +36,7 @@ from e2e.cluster.sockets import answers
 from e2e.progress import say, step
 
 _INSIDE = Path("/run/modelcycle")
-_PROGRAMS = ("containerd", "containerd-shim-runc-v2", "ctr", "ip", "mount", "nft", "nsenter", "openssl", "runc", "unshare")
+_PROGRAMS = ("containerd", "ctr", "ip", "mount", "nft", "nsenter", "openssl", "runc", "unshare")
 _CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 _ADMINISTRATORS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _READY_SECONDS = 120
@@ -99,14 +100,6 @@ def up(options: Options, paths: ClusterPaths, mark: str) -> record.Record:
     return made
 
 
-def configure_node(options: Options, paths: ClusterPaths) -> None:
-    """Label the node and give it its GPUs; the same again changes nothing."""
-    name = node_name(options.name)
-    kubectl.run(paths.kubeconfig, "label", "node", name, "--overwrite", *addons.node_labels(options.name))
-    patch = addons.gpu_patch(options.gpus)
-    kubectl.run(paths.kubeconfig, "patch", "node", name, "--subresource=status", "--type=strategic", f"--patch={patch}")
-
-
 def _inside_paths() -> ClusterPaths:
     return ClusterPaths(_INSIDE / "state")
 
@@ -166,7 +159,8 @@ def _isolation(paths: ClusterPaths, programs: dict[str, Path], leaves: list[Path
         (folders.tmp, Path("/tmp")),
         *((folders.sysctl / name, Path("/proc/sys") / name) for name in node.SYSCTLS),
     ]
-    return Isolation(str(folders.run), [(str(outer), str(inner)) for outer, inner in binds], [str(leaf) for leaf in leaves])
+    texts = [(str(outer), str(inner)) for outer, inner in binds]
+    return Isolation(str(folders.run), texts, [str(leaf) for leaf in leaves])
 
 
 def _command(paths: ClusterPaths, cable: network.Network) -> list[str]:
@@ -185,7 +179,7 @@ def _settle(options: Options, paths: ClusterPaths, made: record.Record, api: Api
     until("node registered", lambda: api.get(f"/api/v1/nodes/{node_name(options.name)}") is not None)
     with step("loading the pause image", quiet=True):
         images.load(images.archive_of(pause, node.PAUSE_IMAGE), made.supervisor)
-    configure_node(options, paths)
+    node_settings.apply(paths.kubeconfig, binaries.program("kubectl"), node_name(options.name), options)
     until("node ready", lambda: _is_ready(api, node_name(options.name)))
     until("DNS ready", lambda: answers(f"{api.host}:53"))
     until("default ServiceAccount ready", lambda: api.get(alone.DEFAULT_ACCOUNT) is not None)

@@ -124,5 +124,7 @@ def _inside(network: Network, *command: str, given: str | None = None) -> str:
 def _run(*command: str, given: str | None = None) -> str:
     answer = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
     if answer.returncode:
-        raise MachineError(f"{' '.join(command)} failed: {answer.stderr.strip()}", do="root is needed, with CAP_NET_ADMIN")
+        raise MachineError(
+            f"{' '.join(command)} failed: {answer.stderr.strip()}", do="root with CAP_NET_ADMIN is needed"
+        )
     return answer.stdout

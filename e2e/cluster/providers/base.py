@@ -19,10 +19,8 @@ class Status:
 class Provider(Protocol):
     """Brings up, looks after and takes away the cluster of one name."""
 
-    name: str
-
-    def unavailable(self) -> str:
-        """Why this machine can't do it; empty when it can."""
+    @property
+    def name(self) -> str: ...
 
     def up(self, options: Options) -> None:
         """Bring it up, or leave it as it is when it is up. What an earlier, killed `up` left is removed first."""

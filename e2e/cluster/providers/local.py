@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.cluster import alone, binaries, cgroups, full, images, network, processes, record
+from e2e.cluster import alone, binaries, cgroups, full, images, network, node_settings, processes, record
 from e2e.cluster.errors import ClusterError, MachineError
 from e2e.cluster.leftovers import leftovers, mark
 from e2e.cluster.locks import locked
@@ -30,16 +29,13 @@ class Local:
     def paths(self) -> ClusterPaths:
         return cluster_paths(self.cluster)
 
-    def unavailable(self) -> str:
-        return "" if sys.platform == "linux" else "this is not Linux"
-
     def up(self, options: Options) -> None:
         with locked(f"cluster-{self.cluster}"):
             running = self._running()
             if running:
                 _refuse_other_kind(options, running)
                 if running.full:
-                    full.configure_node(options, self.paths)
+                    node_settings.apply(self.paths.kubeconfig, self.kubectl(), full.node_name(self.cluster), options)
                 return
             if leftovers(self.cluster):
                 with step(f"removing what an earlier {self.cluster} left"):
@@ -56,12 +52,11 @@ class Local:
         running = self._running()
         if running is None:
             there = tuple(leftovers(self.cluster))
-            return Status(False, ("not running", *(f"left over: {one}" for one in there)))
-        components = [
-            f"{one.name}: {'running' if one.running else 'ended'}" + (f", {one.starts} starts" if one.starts > 1 else "")
-            for one in record.components(self.paths)
-        ]
-        return Status(True, (f"running at {running.server}", f"kubeconfig {self.paths.kubeconfig}", *components))
+            return Status(running=False, lines=("not running", *(f"left over: {one}" for one in there)))
+        components = map(_describe, record.components(self.paths))
+        return Status(
+            running=True, lines=(f"running at {running.server}", f"kubeconfig {self.paths.kubeconfig}", *components)
+        )
 
     def load_image(self, archive: Path) -> None:
         running = self._running()
@@ -104,6 +99,11 @@ class Local:
         pids = [*cgroups.members(self.cluster), *(one.pid for one in processes.marked(mark(self.paths)))]
         for process in filter(None, map(processes.identify, pids)):
             processes.end(process)
+
+
+def _describe(component: record.Component) -> str:
+    times = f", {component.starts} starts" if component.starts > 1 else ""
+    return f"{component.name}: {'running' if component.running else 'ended'}{times}"
 
 
 def _refuse_other_kind(options: Options, running: record.Record) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster import Cluster, bring_up, full, images, leftovers, record, tear_down
+from e2e.cluster import Cluster, bring_up, full, images, leftovers, node, record, tear_down
 from e2e.cluster.binaries import program
 from e2e.cluster.paths import cluster_paths
 
@@ -122,6 +122,6 @@ def forwarded(cluster: Cluster, target: str, port: int, path: str) -> dict[str, 
 
 def sysctls() -> dict[str, str]:
     """The settings of the machine that a kubelet or a kube-proxy would change."""
-    names = (*full.node.SYSCTLS, "net/ipv4/ip_forward", "net/netfilter/nf_conntrack_max")
+    names = (*node.SYSCTLS, "net/ipv4/ip_forward", "net/netfilter/nf_conntrack_max")
     files = [Path("/proc/sys") / name for name in names]
     return {str(file): file.read_text() for file in files if file.exists()}
