@@ -30,7 +30,7 @@ from e2e.cluster.options import Options
 from e2e.cluster.paths import ClusterPaths
 from e2e.cluster.pki import Pki
 from e2e.cluster.plan import Isolation, Plan, Process
-from e2e.cluster.processes import start_daemon
+from e2e.cluster.processes import SYSTEM_PATH, start_daemon
 from e2e.cluster.readiness import Api
 from e2e.cluster.sockets import answers
 from e2e.progress import say, step
@@ -38,7 +38,6 @@ from e2e.progress import say, step
 _INSIDE = Path("/run/modelcycle")
 _PROGRAMS = ("containerd", "ctr", "ip", "mount", "nft", "nsenter", "openssl", "runc", "unshare")
 _CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
-_ADMINISTRATORS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _READY_SECONDS = 120
 
 
@@ -61,7 +60,7 @@ def unavailable() -> str:
     """Why this machine can't run one; empty when it can."""
     if os.geteuid() != 0:
         return "a cluster with a node needs root"
-    missing = [name for name in _PROGRAMS if shutil.which(name) is None]
+    missing = [name for name in _PROGRAMS if shutil.which(name, path=SYSTEM_PATH) is None]
     missing += [] if _cni_folder() else ["CNI plugins"]
     return f"this machine lacks {', '.join(missing)}" if missing else ""
 
@@ -70,7 +69,7 @@ def node_name(cluster: str) -> str:
     return f"{cluster}-node"
 
 
-def up(options: Options, paths: ClusterPaths, mark: str) -> record.Record:
+def up(options: Options, paths: ClusterPaths, mark: str) -> None:
     """Bring it up; nothing of an earlier one may be left."""
     reason = unavailable()
     if reason:
@@ -87,7 +86,7 @@ def up(options: Options, paths: ClusterPaths, mark: str) -> record.Record:
     todo = Plan(
         str(_inside_paths().root),
         components,
-        environment={"PATH": _ADMINISTRATORS_PATH},
+        environment={"PATH": SYSTEM_PATH},
         isolation=isolation,
         open_folder=node.VOLUMES,
     )
@@ -97,7 +96,6 @@ def up(options: Options, paths: ClusterPaths, mark: str) -> record.Record:
     made = record.Record("local", at.server, supervisor, full=True, controllers=True, components=names)
     record.write(made, paths)
     _settle(options, paths, made, Api(at.server, Pki(paths.pki).ca, token), pause)
-    return made
 
 
 def _inside_paths() -> ClusterPaths:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
+import os
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster.errors import MachineError
+from e2e.cluster.processes import SYSTEM_PATH
 
 POD_RANGE = "10.244.0.0/16"
 # Set aside for benchmarks between network devices (RFC 2544), so that nobody's network has it.
@@ -122,9 +124,9 @@ def _inside(network: Network, *command: str, given: str | None = None) -> str:
 
 
 def _run(*command: str, given: str | None = None) -> str:
-    answer = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+    environment = os.environ | {"PATH": SYSTEM_PATH}
+    answer = subprocess.run(command, input=given, capture_output=True, text=True, check=False, env=environment)
     if answer.returncode:
-        raise MachineError(
-            f"{' '.join(command)} failed: {answer.stderr.strip()}", do="root with CAP_NET_ADMIN is needed"
-        )
+        problem = f"{' '.join(command)} failed: {answer.stderr.strip()}"
+        raise MachineError(problem, do="root with CAP_NET_ADMIN is needed")
     return answer.stdout

@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+# A plain login's PATH may lack the administrator's programs (nft, ip, runc).
+SYSTEM_PATH = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/local/sbin:/usr/sbin:/sbin"
 _PROC = Path("/proc")
 _MARK = "MODELCYCLE_CLUSTER"
 _END_SECONDS = 10.0

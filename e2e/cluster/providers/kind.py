@@ -82,7 +82,12 @@ class Kind:
 
     def _kind(self, *arguments: str) -> str:
         # kind has to be told about Podman; Docker is what it takes by itself.
-        provider = (
-            [f"KIND_EXPERIMENTAL_PROVIDER={engine()}"] if not os.environ.get("KIND_EXPERIMENTAL_PROVIDER") else []
+        provider = os.environ.get("KIND_EXPERIMENTAL_PROVIDER") or engine()
+        return self.run(
+            [
+                "env",
+                f"KIND_EXPERIMENTAL_PROVIDER={provider}",
+                shutil.which("kind") or str(binaries.program("kind")),
+                *arguments,
+            ]
         )
-        return self.run(["env", *provider, shutil.which("kind") or str(binaries.program("kind")), *arguments])

@@ -54,9 +54,8 @@ class Local:
             there = tuple(leftovers(self.cluster))
             return Status(running=False, lines=("not running", *(f"left over: {one}" for one in there)))
         components = map(_describe, record.components(self.paths))
-        return Status(
-            running=True, lines=(f"running at {running.server}", f"kubeconfig {self.paths.kubeconfig}", *components)
-        )
+        lines = (f"running at {running.server}", f"kubeconfig {self.paths.kubeconfig}", *components)
+        return Status(running=True, lines=lines)
 
     def load_image(self, archive: Path) -> None:
         running = self._running()
