@@ -1,53 +1,76 @@
-"""OCI archives, named so that every container runtime finds the name."""
+"""OCI layouts, which keep an image's layers from build to build, and the archives that are packed from them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-# containerd takes an image's full name from its own annotation; the standard one it would hang behind "import-<date>:".
-_NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
-_LAYOUT = {"imageLayoutVersion": "1.0.0"}
+REFERENCE = "org.opencontainers.image.ref.name"
+# containerd takes an image's full name from this one; the standard one it would hang behind "import-<date>:".
+_CONTAINERD_NAME = "io.containerd.image.name"
 # What the `dir:` transport writes beside the blobs, which it names by their digests.
 _NOT_BLOBS = frozenset({"manifest.json", "version"})
 
 
-def name_layout(layout: Path, reference: str) -> None:
-    """Give the one image of an OCI layout its name."""
-    index_file = layout / "index.json"
-    index = json.loads(index_file.read_text(encoding="utf-8"))
-    (manifest,) = index["manifests"]
-    manifest.setdefault("annotations", {}).update(dict.fromkeys(_NAME_ANNOTATIONS, reference))
-    index_file.write_text(json.dumps(index), encoding="utf-8")
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """An OCI image layout in a folder."""
 
+    folder: Path
 
-def layout_from_directory(folder: Path) -> None:
-    """Turn what buildah wrote to `dir:` into an OCI layout, in place.
+    @property
+    def blobs(self) -> Path:
+        return self.folder / "blobs" / "sha256"
 
-    Written to `oci:` the layers would be compressed, which costs a minute for torch and gains nothing on one machine.
-    """
-    blobs = folder / "blobs" / "sha256"
-    blobs.mkdir(parents=True)
-    manifest = (folder / "manifest.json").read_bytes()
-    digest = hashlib.sha256(manifest).hexdigest()
-    for path in folder.iterdir():
-        if path.is_file() and path.name not in _NOT_BLOBS:
-            path.rename(blobs / path.name)
-    (folder / "manifest.json").rename(blobs / digest)
-    (folder / "version").unlink()
-    descriptor = {
-        "mediaType": json.loads(manifest)["mediaType"],
-        "digest": f"sha256:{digest}",
-        "size": len(manifest),
-    }
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [descriptor]}), encoding="utf-8")
-    (folder / "oci-layout").write_text(json.dumps(_LAYOUT), encoding="utf-8")
+    def lacks_old_layers(self, layers: Sequence[str]) -> bool:
+        """Say whether any but the last of an image's layers is not here; they are given by their digests."""
+        return not all((self.blobs / layer.removeprefix("sha256:")).exists() for layer in layers[:-1])
 
+    def replace_by(self, directory: Path, reference: str) -> None:
+        """Become the layout of the image that was written to `dir:directory`, which is used up."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.blobs.mkdir(parents=True)
+        manifest = (directory / "manifest.json").read_bytes()
+        digest = hashlib.sha256(manifest).hexdigest()
+        for path in directory.iterdir():
+            if path.name not in _NOT_BLOBS:
+                path.rename(self.blobs / path.name)
+        (directory / "manifest.json").rename(self.blobs / digest)
+        descriptor = {
+            "mediaType": json.loads(manifest)["mediaType"],
+            "digest": f"sha256:{digest}",
+            "size": len(manifest),
+            "annotations": {REFERENCE: reference},
+        }
+        (self.folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}', encoding="utf-8")
+        self._write_index(descriptor)
 
-def pack(layout: Path, archive: Path) -> None:
-    """Write a layout to a tar."""
-    with tarfile.open(archive, "w") as tar:
-        for path in sorted(layout.rglob("*")):
-            tar.add(path, path.relative_to(layout).as_posix(), recursive=False)
+    def pack(self, reference: str, archive: Path) -> None:
+        """Write one of the images to a tar, and forget all others."""
+        index = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
+        (found,) = (each for each in index["manifests"] if each.get("annotations", {}).get(REFERENCE) == reference)
+        found["annotations"][_CONTAINERD_NAME] = reference
+        self._write_index(found)
+        blobs = self._blobs_of(found)
+        for blob in self.blobs.iterdir():
+            if blob.name not in blobs:
+                blob.unlink()
+        with tarfile.open(archive, "w") as tar:
+            for path in ("oci-layout", "index.json", *(f"blobs/sha256/{name}" for name in blobs)):
+                tar.add(self.folder / path, path)
+
+    def _blobs_of(self, descriptor: dict[str, Any]) -> list[str]:
+        name = descriptor["digest"].removeprefix("sha256:")
+        manifest = json.loads((self.blobs / name).read_text(encoding="utf-8"))
+        parts = [manifest["config"], *manifest["layers"]]
+        return list(dict.fromkeys([name, *(part["digest"].removeprefix("sha256:") for part in parts)]))
+
+    def _write_index(self, descriptor: dict[str, Any]) -> None:
+        index = {"schemaVersion": 2, "manifests": [descriptor]}
+        (self.folder / "index.json").write_text(json.dumps(index), encoding="utf-8")

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from e2e.images.apt_sources import RELEASE, release_sources, source_files
 from e2e.images.builder import Builder
-from e2e.images.cache import Cache, replacing
+from e2e.images.cache import Cache
 from e2e.images.catalogue import Recipe, recipe
 from e2e.images.commands import last_line, run_logged
 from e2e.images.contents import KEY_LENGTH
@@ -81,15 +81,12 @@ def provide(base: Base, builder: Builder, cache: Cache) -> None:
         with step(f"pulling {base.public}", detail=last_line(log)):
             builder.pull(base.public, base.reference, log)
         return
-    tar = cache.bases / f"{base.name}-{base.key}.tar"
-    if not tar.exists():
-        with (
-            step(f"making the local {base.name} base from Debian packages", detail=last_line(log)),
-            replacing(tar) as new,
-        ):
-            _bootstrap(base.name, new, log)
-    with step(f"importing the local {base.name} base"):
-        builder.import_root(tar, base.reference, log)
+    with tempfile.TemporaryDirectory(dir=cache.root) as folder:
+        tar = Path(folder, f"{base.name}.tar")
+        with step(f"making the local {base.name} base from Debian packages", detail=last_line(log)):
+            _bootstrap(base.name, tar, log)
+        with step(f"importing the local {base.name} base"):
+            builder.import_root(tar, base.reference, log)
 
 
 def _bootstrap(name: str, tar: Path, log: Path) -> None:

@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.images.archives import layout_from_directory, name_layout, pack
+from e2e.images.archives import Layout
 from e2e.images.builder import BuildRequest, RunRequest
 from e2e.images.cache import replacing
 from e2e.images.commands import output_of, run_logged, succeeds
@@ -108,17 +108,27 @@ class Buildah:
                 succeeds(self.command("rm", container["id"]), timeout=PROBE_SECONDS)
 
     def export(self, reference: str, archive: Path, log: Path) -> None:
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            tempfile.TemporaryDirectory(dir=archive.parent, prefix=".layout-") as layout,
-            replacing(archive) as partial,
-        ):
-            folder = Path(layout)
-            push = self.command("push", "--quiet", "--disable-compression", reference, f"dir:{layout}")
+        """Write the archive; layers that were there the last time are not read again.
+
+        Layers come uncompressed: compressing torch's takes longer than building it, and gains nothing on one machine.
+        buildah leaves layers as they are for the `dir:` transport only, but then it writes all of them; to a layout,
+        which has an image's slow layers already, it adds just the new ones.
+        """
+        layout = Layout(self.storage / "layers" / reference.rpartition(":")[0].rpartition("/")[2])
+        if layout.lacks_old_layers(self._layers(reference)):
+            with tempfile.TemporaryDirectory(dir=self.storage) as directory:
+                push = self.command("push", "--quiet", "--disable-compression", reference, f"dir:{directory}")
+                run_logged(push, log, advice=_ADVICE)
+                layout.replace_by(Path(directory), reference)
+        else:
+            push = self.command("push", "--quiet", reference, f"oci:{layout.folder}:{reference}")
             run_logged(push, log, advice=_ADVICE)
-            layout_from_directory(folder)
-            name_layout(folder, reference)
-            pack(folder, partial)
+        with replacing(archive) as partial:
+            layout.pack(reference, partial)
+
+    def _layers(self, reference: str) -> list[str]:
+        image = json.loads(output_of(self.command("inspect", "--type=image", reference)))
+        return [str(layer) for layer in image["OCIv1"]["rootfs"]["diff_ids"]]
 
     def load(self, archive: Path, reference: str, log: Path) -> None:
         self._take(f"oci-archive:{archive}", reference, log)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from e2e.progress import say
 
-# An archive is up to 2 GB, and every change of a source makes a new one: the last few serve a person who goes back and
+# An archive is up to 2 GB, and every change of a source makes a new one: the last two serve a person who goes back and
 # forth between two branches, or two clones side by side.
-ARCHIVES_KEPT = 3
+ARCHIVES_KEPT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,6 @@ class Cache:
     @property
     def archives(self) -> Path:
         return self.root / "images"
-
-    @property
-    def bases(self) -> Path:
-        return self.root / "bases"
 
     @property
     def storage(self) -> Path:

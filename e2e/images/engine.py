@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.images.archives import name_layout, pack
 from e2e.images.builder import BuildRequest, RunRequest
 from e2e.images.cache import replacing
 from e2e.images.commands import run_logged, succeeds
@@ -28,7 +26,7 @@ def answering_engine() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """docker or podman: their command lines are the same for what is needed here, except for saving."""
+    """docker or podman: their command lines are the same for what is needed here."""
 
     program: str
 
@@ -55,17 +53,9 @@ class Engine:
         run_logged(command, request.log, advice=_ADVICE)
 
     def export(self, reference: str, archive: Path, log: Path) -> None:
-        archive.parent.mkdir(parents=True, exist_ok=True)
         with replacing(archive) as partial:
-            if self.program == "docker":
-                # Since version 25 this is an OCI layout with the names that containerd reads.
-                run_logged(["docker", "save", f"--output={partial}", reference], log, advice=_ADVICE)
-                return
-            with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".layout-") as layout:
-                save = [self.program, "save", "--format=oci-dir", f"--output={layout}", reference]
-                run_logged(save, log, advice=_ADVICE)
-                name_layout(Path(layout), reference)
-                pack(Path(layout), partial)
+            # Both write the image's full name where containerd finds it, podman in its older format only.
+            run_logged([self.program, "save", f"--output={partial}", reference], log, advice=_ADVICE)
 
     def load(self, archive: Path, reference: str, log: Path) -> None:
         # The archive carries the image's name, so there is nothing to tag.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -34,6 +35,12 @@ JSON
   "from "*) echo container;;
   "pull "*) echo 0123abcd;;
   "run "*) exit 7;;
+  "inspect "*) printf '{"OCIv1": {"rootfs": {"diff_ids": ["sha256:old", "sha256:new"]}}}';;
+  "push "*) for target in "$@"; do :; done
+    case $target in
+      dir:*) cd "${target#dir:}"; touch old config version; printf '%s' "$MANIFEST" > manifest.json;;
+      oci:*) cd "$LAYOUT"; touch blobs/sha256/new;;
+    esac;;
 esac
 """
 
@@ -88,6 +95,23 @@ def test_a_root_file_system_becomes_an_image_and_its_container_goes(
     calls = words(programs)
     assert calls[0] == "from scratch"
     assert calls[-2:] == ["commit --quiet container localhost/base:1", "rm container"]
+
+
+def test_an_export_reads_slow_layers_once(
+    buildah: Buildah, programs: Programs, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = buildah.storage / "layers" / "sample"
+    manifest = {"mediaType": "m", "config": {"digest": "sha256:config"}, "layers": [{"digest": "sha256:old"}]}
+    monkeypatch.setenv("MANIFEST", json.dumps(manifest))
+    monkeypatch.setenv("LAYOUT", str(layout))
+    buildah.storage.mkdir()
+    for archive in (tmp_path / "first.tar", tmp_path / "second.tar"):
+        buildah.export(REFERENCE, archive, log)
+        assert archive.stat().st_size > 0
+    first, second = (call for call in words(programs) if call.startswith("push"))
+    assert first.startswith(f"push --quiet --disable-compression {REFERENCE} dir:")
+    assert second == f"push --quiet {REFERENCE} oci:{layout}:{REFERENCE}"
+    assert sorted(path.name for path in buildah.storage.iterdir()) == ["layers"]
 
 
 def test_an_image_comes_back_from_its_archive_under_its_name(buildah: Buildah, programs: Programs, log: Path) -> None:
