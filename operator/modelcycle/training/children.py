@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from modelcycle import constants as names
-from modelcycle.api.v1alpha1.common import API_VERSION, EnvVar, Extent, seconds
-from modelcycle.api.v1alpha1.training import Holdout, TrainingSpec, TrainingStatus
+from modelcycle.api.v1alpha1.common import API_VERSION, EnvVar
+from modelcycle.api.v1alpha1.training import TrainingSpec, TrainingStatus
+from modelcycle.core.extents import withheld
 from modelcycle.core.names import child_name, label_value
 from modelcycle.core.observed import Resource
 from modelcycle.core.plan import Manifest
@@ -138,18 +139,8 @@ def _environment(
     if spec.as_of:
         values[names.ENV_AS_OF] = spec.manifest()["asOf"]
     if spec.holdout:
-        values[names.ENV_HOLDOUT] = json.dumps(holdout(spec.holdout), sort_keys=True)
+        values[names.ENV_HOLDOUT] = json.dumps(withheld(spec.holdout.extent, spec.holdout.gap), sort_keys=True)
     return [{"name": name, "value": value} for name, value in values.items()]
-
-
-def holdout(withheld: Holdout) -> dict[str, int]:
-    """``MODELCYCLE_HOLDOUT``: rows or seconds that are withheld, and the gap before them."""
-    gap = _extent(withheld.gap, "gapRows", "gapSeconds") if withheld.gap else {}
-    return _extent(withheld.extent, "rows", "seconds") | gap
-
-
-def _extent(extent: Extent, rows: str, time: str) -> dict[str, int]:
-    return {rows: extent.rows} if extent.rows else {time: seconds(extent.time or "1s")}
 
 
 def _mounts(spec: TrainingSpec) -> list[Manifest]:

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from modelcycle.api.v1alpha1.training import AttemptState, TrainingStatus
+from modelcycle.cluster.views import View
 from modelcycle.core.observed import JobView, Observed, PodView, Resource
 from modelcycle.core.plan import Facts, Outcomes, Plan, Ref
-from modelcycle.runtime.ports import CacheReader, Key, View
+from modelcycle.runtime.ports import CacheReader, Key
 from modelcycle.settings import Settings
 from modelcycle.training.decide import decide
 

@@ -262,14 +262,28 @@ class TriggerStatus(ApiModel):
 class Evaluated(ApiModel):
     """How far the policy has looked."""
 
-    rows: Annotated[int, Field(ge=0, le=2**53, description="Labelled rows of the deployment that were looked at.")] = 0
-    watermark: Annotated[Timestamp | None, Field(description="Greatest event time among them.")] = None
-    version: Annotated[ModelVersionNumber | None, Field(description="Champion that is judged.")] = None
-    version_rows: Annotated[int, Field(ge=0, le=2**53, description="Rows of it since its promotion.")] = 0
-    base_rows: Annotated[
-        int, Field(ge=0, le=2**53, description="Rows counted before this deployment's present metrics.")
+    rows: Annotated[
+        int, Field(ge=0, le=2**53, description="Labelled rows of the deployment, of all versions, that were looked at.")
     ] = 0
-    time: Annotated[Timestamp | None, Field(description="When the policy last looked.")] = None
+    watermark: Annotated[Timestamp | None, Field(description="Greatest event time among the labels.")] = None
+    version: Annotated[ModelVersionNumber | None, Field(description="Champion that is judged.")] = None
+    base_rows: Annotated[int, Field(ge=0, le=2**53, description="Rows that were counted up to baseTime.")] = 0
+    base_time: Annotated[Timestamp | None, Field(description="Rows after it are counted anew each time.")] = None
+
+
+class LossSource(StrEnum):
+    TRAINING = "Training"
+    LIVE = "Live"
+
+
+class BaselineLoss(ApiModel):
+    """The mean loss that a version's live loss is compared with."""
+
+    version: Annotated[ModelVersionNumber, Field(description="The version.")]
+    loss: Annotated[Number, Field(description="Its mean loss.")]
+    source: Annotated[
+        LossSource, Field(description="Training: from its baseline.json. Live: from its first labelled rows.")
+    ]
 
 
 class Evidence(ApiModel):
@@ -322,7 +336,6 @@ class Cycle(ApiModel):
     champion: Annotated[ModelVersionNumber | None, Field(description="Champion at its start.")] = None
     version: Annotated[ModelVersionNumber | None, Field(description="Version that the training became.")] = None
     gate: Annotated[GateResult | None, Field(description="Verdict of the gate.")] = None
-    started_rows: Annotated[int, Field(ge=0, le=2**53, description="Evaluated rows at its start.")] = 0
 
 
 class CycleOutcome(StrEnum):
@@ -375,6 +388,9 @@ class RetrainStatus(ApiModel):
     ] = ()
     cycle: Annotated[Cycle | None, Field(description="The cycle that is under way.")] = None
     last_cycle: Annotated[int, Field(ge=0, le=1_000_000, description="Number of the last cycle.")] = 0
+    last_started_rows: Annotated[
+        int | None, Field(ge=0, le=2**53, description="Evaluated rows when the last cycle started.")
+    ] = None
     cooldown_until_rows: Annotated[int | None, Field(ge=0, le=2**53, description="No trigger fires before.")] = None
     cooldown_until: Annotated[Timestamp | None, Field(description="No trigger fires before.")] = None
     consecutive_failures: Annotated[
@@ -387,7 +403,8 @@ class RetrainStatus(ApiModel):
         tuple[Timestamp, ...],
         Field(max_length=100, json_schema_extra=LIST_ATOMIC, description="Starts that count against the budget."),
     ] = ()
-    best_loss: Annotated[Number | None, Field(description="Best training loss of all versions that served.")] = None
+    baseline: Annotated[BaselineLoss | None, Field(description="Reference loss of the present champion.")] = None
+    best: Annotated[BaselineLoss | None, Field(description="Lowest reference loss of all versions that served.")] = None
     history: Annotated[
         tuple[Decision, ...],
         Field(max_length=20, json_schema_extra=LIST_ATOMIC, description="The latest 20 decisions, oldest first."),

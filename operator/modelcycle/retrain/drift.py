@@ -1,0 +1,130 @@
+"""Drift: the bins that were counted live against the baseline that was frozen at training."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from modelcycle import constants as names
+from modelcycle.api.v1alpha1.common import seconds
+from modelcycle.api.v1alpha1.retrain import DriftOf, DriftTrigger
+from modelcycle.metricstore.curves import Curve, add, curves_by, window
+from modelcycle.metricstore.port import Reading
+from modelcycle.retrain.evidence import CLEAR, FIRING, Finding, unknown
+from modelcycle.retrain.metrics import Ask, Source, Wanted, bins_query, reading_that_holds
+from modelcycle.retrain.statistics import drift_floor, population_stability_index
+
+COARSE = 4  # bins are many series; their rows need no finer grid than a quarter of the usual
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Baseline and live counts of one feature or output over the same bins."""
+
+    name: str
+    reference: tuple[float, ...]
+    current: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    live: str
+    baseline: str
+    label: str
+
+
+_KINDS = {
+    DriftOf.FEATURES: _Kind(names.METRIC_FEATURE_BINS, names.METRIC_BASELINE_FEATURE_BINS, "feature"),
+    DriftOf.PREDICTIONS: _Kind(names.METRIC_PREDICTION_BINS, names.METRIC_BASELINE_PREDICTION_BINS, "output"),
+}
+
+
+def look_for_drift(source: Source, trigger: DriftTrigger, version: str, since: float) -> tuple[Finding, Ask]:
+    """What the drift trigger says of ``version``, serving since ``since`` (unix seconds); and what was asked for it."""
+    kind = _KINDS[trigger.of]
+    wanted = Wanted(since=since, rows=trigger.window.rows)
+    if trigger.window.time:
+        wanted = Wanted(since=max(since, source.now.timestamp() - seconds(trigger.window.time)))
+    query = bins_query(source, version, kind.live, kind.baseline)
+    ask = reading_that_holds(source, query, lambda reading: _rows(reading, kind), wanted, coarse=COARSE)
+    if ask.reading is None:
+        return unknown("MetricsUnavailable", ask.error), ask
+    columns = _columns(ask.reading, kind, trigger, since)
+    if not columns:
+        return unknown("NoBaseline", "the version has no baseline.json, or no pod of it is running"), ask
+    return _with_query(judge_drift(trigger, columns), query), ask
+
+
+def judge_drift(trigger: DriftTrigger, columns: tuple[Column, ...]) -> Finding:
+    """PSI of the worst column against max(threshold, chi-squared floor), alpha shared out among the columns."""
+    rows = round(min(sum(column.current) for column in columns))
+    if rows < trigger.min_rows:
+        return unknown("TooFewRows", f"{rows} rows of this version, {trigger.min_rows} needed", rows)
+    alpha = float(trigger.alpha) / len(columns)
+    scores = [(_score(column), _bound(trigger, column, alpha), column.name) for column in columns]
+    value, bound, name = max(scores, key=lambda score: score[0] - score[1])
+    state, reason = (FIRING, "DistributionMoved") if value > bound else (CLEAR, "DistributionAsTrained")
+    return Finding(state, reason, value=value, threshold=bound, rows=rows, detail=name)
+
+
+def _score(column: Column) -> float:
+    return population_stability_index(column.reference, column.current)
+
+
+def _bound(trigger: DriftTrigger, column: Column, alpha: float) -> float:
+    used = sum(1 for r, c in zip(column.reference, column.current, strict=True) if r or c)
+    floor = drift_floor(used, sum(column.reference), sum(column.current), alpha)
+    return max(float(trigger.threshold), floor)
+
+
+def _with_query(finding: Finding, query: str) -> Finding:
+    return Finding(finding.state, finding.reason, finding.value, finding.threshold, finding.rows, finding.detail, query)
+
+
+def _rows(reading: Reading, kind: _Kind) -> Curve:
+    """Rows are the sum over the bins of any one column; the first by name is taken."""
+    bins = curves_by(reading, "__name__", kind.label, "bin")
+    live = {key: curve for key, curve in bins.items() if key[0] == kind.live}
+    first = min((key[1] for key in live), default="")
+    return add(curve for key, curve in live.items() if key[1] == first)
+
+
+def _columns(reading: Reading, kind: _Kind, trigger: DriftTrigger, since: float) -> tuple[Column, ...]:
+    baseline = _baseline(reading, kind)
+    live: dict[str, dict[str, Curve]] = defaultdict(dict)
+    for (name, column, bin_), curve in curves_by(reading, "__name__", kind.label, "bin").items():
+        if name == kind.live:
+            live[column][bin_] = curve
+    return tuple(
+        _column(name, counts, live.get(name, {}), reading, trigger, since) for name, counts in sorted(baseline.items())
+    )
+
+
+def _baseline(reading: Reading, kind: _Kind) -> dict[str, dict[str, float]]:
+    """Baseline counts by column and bin; every replica exports the same, so one of them is enough."""
+    counts: dict[str, dict[str, float]] = defaultdict(dict)
+    for series in reading.series:
+        if series.label("__name__") == kind.baseline and series.points:
+            counts[series.label(kind.label) or ""][series.label("bin") or ""] = series.points[-1][1]
+    return counts
+
+
+def _column(
+    name: str,
+    reference: dict[str, float],
+    live: dict[str, Curve],
+    reading: Reading,
+    trigger: DriftTrigger,
+    since: float,
+) -> Column:
+    bins = sorted(reference)
+    curves = [live.get(bin_, Curve()) for bin_ in bins]
+    cut = window(
+        add(curves),
+        *curves,
+        since=since,
+        now=reading.time,
+        last_rows=trigger.window.rows,
+        last_seconds=seconds(trigger.window.time) if trigger.window.time else None,
+    )
+    return Column(name, tuple(reference[bin_] for bin_ in bins), cut.sums)

@@ -1,0 +1,130 @@
+"""What holds a firing trigger back: health, cooldown, new data, budget, a model that retraining does not mend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from modelcycle.api.v1alpha1.common import as_timedelta
+from modelcycle.api.v1alpha1.retrain import RetrainSpec, RetrainStatus
+from modelcycle.core.conditions import is_true
+from modelcycle.retrain.observed import Deployment
+
+MAX_DOUBLINGS = 3
+INEFFECTIVE_AFTER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why no cycle starts now. ``until``: when that may change by itself, if time alone can change it."""
+
+    reason: str
+    message: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the guards look at."""
+
+    spec: RetrainSpec
+    status: RetrainStatus
+    deployment: Deployment
+    now: datetime
+
+
+def held_back(situation: Situation) -> Hold | None:
+    """The first guard that holds, if any."""
+    return next((hold for guard in GUARDS if (hold := guard(situation)) is not None), None)
+
+
+def not_serving(situation: Situation) -> Hold | None:
+    """A model that is not served well is not judged by its loss: first serving has to be mended."""
+    status = situation.deployment.status
+    if status.stable is None:
+        return Hold("NothingServed", f"{situation.deployment.name} serves no version yet")
+    if is_true(status.conditions, "Degraded"):
+        return Hold("ServingDegraded", f"{situation.deployment.name} is degraded: {status.summary}")
+    return None
+
+
+def rollout_under_way(situation: Situation) -> Hold | None:
+    candidate = situation.deployment.status.candidate
+    if candidate is None:
+        return None
+    return Hold("RolloutUnderWay", f"version {candidate.version} is being rolled out")
+
+
+def cooling_down(situation: Situation) -> Hold | None:
+    status = situation.status
+    if status.cooldown_until_rows is not None and status.evaluated.rows < status.cooldown_until_rows:
+        left = status.cooldown_until_rows - status.evaluated.rows
+        return Hold("CoolingDown", f"{left} more labelled rows must come first")
+    if status.cooldown_until is not None and situation.now < status.cooldown_until:
+        when = status.cooldown_until.strftime("%Y-%m-%d %H:%M:%SZ")
+        return Hold("CoolingDown", f"nothing is started before {when}", until=status.cooldown_until)
+    return None
+
+
+def too_few_new_rows(situation: Situation) -> Hold | None:
+    """The same data would only give the same model again."""
+    started = situation.status.last_started_rows
+    if started is None:
+        return None
+    missing = started + situation.spec.min_new_rows - situation.status.evaluated.rows
+    return Hold("TooFewNewRows", f"{missing} more labelled rows must come first") if missing > 0 else None
+
+
+def over_budget(situation: Situation) -> Hold | None:
+    budget = situation.spec.budget
+    recent = recent_starts(situation.status, budget.per, situation.now)
+    if len(recent) < budget.trainings:
+        return None
+    until = min(recent) + as_timedelta(budget.per)
+    message = (
+        f"{len(recent)} trainings in {budget.per} used up the budget; the next may start at {until:%Y-%m-%d %H:%MZ}"
+    )
+    return Hold("BudgetUsedUp", message, until=until)
+
+
+def no_watermark(situation: Situation) -> Hold | None:
+    """Without a label nobody knows up to when the world may be known."""
+    if as_of(situation.spec, situation.status, situation.now) is not None:
+        return None
+    return Hold("NoWatermark", "no labelled row has come yet, so asOf can't be told")
+
+
+GUARDS: tuple[Callable[[Situation], Hold | None], ...] = (
+    not_serving,
+    rollout_under_way,
+    cooling_down,
+    too_few_new_rows,
+    over_budget,
+    no_watermark,
+)
+
+
+def recent_starts(status: RetrainStatus, per: str, now: datetime) -> tuple[datetime, ...]:
+    """The starts that count against the budget now."""
+    return tuple(start for start in status.starts if now - start < as_timedelta(per))
+
+
+def as_of(spec: RetrainSpec, status: RetrainStatus, now: datetime) -> datetime | None:
+    """Up to when the next training may know the world."""
+    origin = status.evaluated.watermark if spec.as_of.from_.value == "Watermark" else now
+    lag = as_timedelta(spec.as_of.lag) if spec.as_of.lag else timedelta(0)
+    return origin - lag if origin is not None else None
+
+
+def cooldown(spec: RetrainSpec, rows: int, failures: int, now: datetime) -> tuple[int | None, datetime | None]:
+    """Rows and time before which nothing fires again; doubled with each useless cycle in a row, up to 8 x."""
+    factor = 2 ** min(failures, MAX_DOUBLINGS)
+    if spec.cooldown.rows is not None:
+        return rows + factor * spec.cooldown.rows, None
+    return None, now + factor * as_timedelta(spec.cooldown.time or "1s")
+
+
+def ineffective(status: RetrainStatus) -> bool:
+    """Whether retraining has not helped so often in a row that a person should look."""
+    return status.consecutive_failures >= INEFFECTIVE_AFTER

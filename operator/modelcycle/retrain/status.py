@@ -1,0 +1,91 @@
+"""From what a policy knows to its conditions and its one sentence for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from modelcycle.api.v1alpha1.retrain import EvidenceState, RetrainStatus, TriggerStatus
+from modelcycle.core.conditions import FALSE, TRUE, UNKNOWN, Judgement, merge
+from modelcycle.retrain.guards import Hold, ineffective
+from modelcycle.retrain.observed import Policy
+from modelcycle.retrain.watch import described
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Nothing can be judged until somebody acts."""
+
+    reason: str
+    message: str
+
+
+def stalled(policy: Policy, status: RetrainStatus, stall: Stall, now: datetime) -> RetrainStatus:
+    """The status of a policy that stays out."""
+    judgements = [
+        Judgement("Ready", FALSE, stall.reason, stall.message),
+        Judgement("Stalled", TRUE, stall.reason, stall.message),
+    ]
+    return _with(status, policy, judgements, stall.message, now)
+
+
+def watching(
+    policy: Policy, status: RetrainStatus, doing: str, hold: Hold | None, *, suspended: bool, now: datetime
+) -> RetrainStatus:
+    """The status of a policy that works. ``doing``: what its cycle is at; ``hold``: what keeps a trigger waiting."""
+    judgements = [
+        Judgement("Ready", TRUE, "Watching", "the policy works"),
+        _drift(status.triggers),
+        _retraining(status, doing, hold),
+    ]
+    if suspended:
+        message = "spec.suspend is true: nothing is judged and nothing started"
+        judgements = [Judgement("Ready", FALSE, "Suspended", message), *judgements[1:]]
+        judgements.append(Judgement("Suspended", TRUE, "Suspended", message))
+    if ineffective(status):
+        message = (
+            f"{status.consecutive_failures} cycles in a row brought no better model; "
+            f"kubectl annotate rp -n {policy.namespace} {policy.name} --overwrite "
+            'modelcycle.dev/retrain-requested="$(date -u +%FT%TZ)" starts one all the same'
+        )
+        judgements.append(Judgement("RetrainIneffective", TRUE, "NoBetterModel", message))
+    return _with(status, policy, judgements, _summary(status, doing, hold, suspended=suspended), now)
+
+
+def _with(
+    status: RetrainStatus, policy: Policy, judgements: list[Judgement], summary: str, now: datetime
+) -> RetrainStatus:
+    conditions = merge(status.conditions, judgements, policy.generation, now)
+    return status.evolve(conditions=conditions, observed_generation=policy.generation, summary=summary)
+
+
+def _drift(triggers: tuple[TriggerStatus, ...]) -> Judgement:
+    firing = [t for t in triggers if t.state is EvidenceState.FIRING]
+    unknown = [t for t in triggers if t.state is EvidenceState.UNKNOWN]
+    if firing:
+        return Judgement("DriftDetected", TRUE, firing[0].reason, f"{', '.join(t.name for t in firing)} firing")
+    if unknown:
+        names = ", ".join(f"{t.name} ({t.reason})" for t in unknown)
+        return Judgement("DriftDetected", UNKNOWN, unknown[0].reason, f"can't be told: {names}")
+    return Judgement("DriftDetected", FALSE, "AllClear", "no trigger fires")
+
+
+def _retraining(status: RetrainStatus, doing: str, hold: Hold | None) -> Judgement:
+    if status.cycle is not None:
+        return Judgement("Retraining", TRUE, status.cycle.phase.value, f"cycle {status.cycle.number}: {doing}")
+    if hold is not None:
+        return Judgement("Retraining", FALSE, hold.reason, hold.message)
+    return Judgement("Retraining", FALSE, "Idle", "no cycle is under way")
+
+
+def _summary(status: RetrainStatus, doing: str, hold: Hold | None, *, suspended: bool) -> str:
+    version = status.evaluated.version
+    said = "; ".join(described(t) for t in status.triggers)
+    parts = [f"Version {version} is watched, {status.evaluated.rows} labelled rows so far: {said}." if version else ""]
+    if suspended:
+        parts.append("Suspended.")
+    if status.cycle is not None:
+        parts.append(f"Cycle {status.cycle.number} ({status.cycle.phase.value}): {doing}.")
+    elif hold is not None:
+        parts.append(f"Held back ({hold.reason}): {hold.message}.")
+    return " ".join(part for part in parts if part) or "Waiting for a version to serve."
