@@ -11,6 +11,7 @@ from modelcycle import constants as names
 from modelcycle.api.v1alpha1.common import Condition, ConditionStatus
 from modelcycle.api.v1alpha1.deployment import Verdict
 from modelcycle.api.v1alpha1.retrain import CycleOutcome, CyclePhase, GateOutcome, LossSource
+from modelcycle.api.v1alpha1.training import TrainingStatus
 from modelcycle.core.observed import Resource
 from modelcycle.core.plan import Outcome
 from modelcycle.registry.port import SetAlias, SetVersionTags
@@ -115,12 +116,14 @@ def test_without_a_baseline_the_first_live_rows_are_the_reference() -> None:
     world.settle()
     world.give_rows(30, loss=1.0)
     world.settle()
-    assert world.status.baseline is None
+    early = world.status.baseline
     for _ in range(5):
         world.give_rows(20, loss=1.0)
         world.settle()
-    assert world.status.baseline is not None
-    assert (world.status.baseline.source, world.status.baseline.loss) == (LossSource.LIVE, "1")
+    late = world.status.baseline
+    assert early is None
+    assert late is not None
+    assert (late.source, late.loss) == (LossSource.LIVE, "1")
 
 
 # --- starting --------------------------------------------------------------------------------------------------------
@@ -403,7 +406,8 @@ def test_the_champion_of_the_gate_is_whoever_serves_when_it_starts() -> None:
 def test_abort_ends_the_cycle_once_and_its_training() -> None:
     world = bad_world()
     training = world.created[0]["metadata"]
-    running = Resource("quant", training["name"], "t", 1, "1", NOW, None, world_status(), {}, labels=training["labels"])
+    status = TrainingStatus()
+    running = Resource("quant", training["name"], "t", 1, "1", NOW, None, status, {}, labels=training["labels"])
     world.trainings = (running,)
     world.annotations[names.ANNOTATION_ABORT] = "now"
     world.step()
@@ -411,12 +415,6 @@ def test_abort_ends_the_cycle_once_and_its_training() -> None:
     assert [d.outcome for d in world.status.history] == [CycleOutcome.ABORTED]
     world.settle()
     assert len(world.status.history) == 1
-
-
-def world_status() -> Any:
-    from modelcycle.api.v1alpha1.training import TrainingStatus  # noqa: PLC0415
-
-    return TrainingStatus()
 
 
 def test_numbers_go_on_after_a_lost_status() -> None:

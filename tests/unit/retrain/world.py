@@ -72,7 +72,7 @@ class World:
         self.series: dict[tuple[str, str], list[tuple[float, float]]] = {}
         self.watermark: datetime | None = None
         self.metrics_error: str | None = None
-        self.trainings: tuple[Resource[TrainingSpec, TrainingStatus], ...] = ()
+        self.trainings: tuple[Resource[Any, Any], ...] = ()
         self.jobs: tuple[JobView, ...] = ()
         self.pods: tuple[PodView, ...] = ()
         self.siblings: tuple[Resource[Any, Any], ...] = ()
@@ -152,7 +152,7 @@ class World:
         record = VerdictRecord(version=version, verdict=verdict, reason=verdict.value, message="numbers", time=self.now)
         stable = served(version, since=self.now) if verdict is Verdict.PROMOTED else self.md_status.stable
         self.md_status = self.md_status.evolve(
-            verdicts=(*self.md_status.verdicts, record), stable=stable, candidate=None
+            verdicts=(*self.md_status.verdicts, record)[-20:], stable=stable, candidate=None
         )
 
     def roll(self, version: str) -> None:
@@ -168,7 +168,7 @@ class World:
             "quant", "keep-good", UID, 1, "1", BORN, self.spec, self.status, {}, annotations=self.annotations
         )
         deployment = Resource("quant", "hedge", "md", 1, "1", BORN, DEPLOYMENT_SPEC, self.md_status, {})
-        facts = {
+        facts: dict[FactRequest, Fact] = {
             request: Fact(None, error=self.metrics_error)
             if self.metrics_error
             else Fact(self.now, self.reading(request))

@@ -109,6 +109,9 @@ class World:
         condition = find(self.status.conditions, type_)
         return f"{condition.status.value}/{condition.reason}" if condition else "absent"
 
+    def job_spec(self, number: int) -> Any:
+        return self.applied[job_name(self.observed().resource, number)]["spec"]
+
     def see_job(self, number: int, **fields: Any) -> None:
         job = JobView(
             namespace="quant",
@@ -344,11 +347,11 @@ def test_suspended_while_it_runs_keeps_the_job_and_resumes_it() -> None:
     world = running(World())
     world.spec = world.spec.evolve(suspend=True)
     world.settle()
-    assert world.applied["hedge-11111-1"]["spec"]["suspend"] is True
+    assert world.job_spec(1)["suspend"] is True
     assert world.deleted == []
     world.spec = world.spec.evolve(suspend=False)
     world.settle()
-    assert world.applied["hedge-11111-1"]["spec"]["suspend"] is False
+    assert world.job_spec(1)["suspend"] is False
     assert len(world.applied) == 1
 
 
