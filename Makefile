@@ -1,0 +1,90 @@
+# From a fresh clone: `make demo` or `make test`. `make help` lists the rest.
+#
+# Settings, as in `make up NAME=mine GPUS=0`:
+#   NAME        the cluster's name                                     PROVIDER    auto, existing, kind or local
+#   GPUS        nvidia.com/gpu of its node                             KUBECONFIG_FILE  use this cluster, make none
+#   REPOSITORY  where `make images` pushes to                          ARGS        more arguments for pytest
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+NAME ?= modelcycle
+PROVIDER ?= auto
+GPUS ?= 8
+KUBECONFIG_FILE ?=
+REPOSITORY ?=
+ARGS ?=
+
+# operator/ and training_images/ are source roots; operator/ itself must never become a package.
+export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)/training_images:$(CURDIR)
+# One clock for all the progress lines of a command.
+export MODELCYCLE_PROGRESS_EPOCH := $(shell date +%s.%N)
+
+# Asked for once, when first needed: the virtual environment lies in the cache, keyed by its requirements.
+PY = $(eval PY := $(shell e2e/bootstrap --python))$(PY)
+BIN = $(dir $(PY))
+CLUSTER = $(PY) -m e2e.cluster
+CLUSTER_FLAGS = --name $(NAME) --provider $(PROVIDER) $(if $(KUBECONFIG_FILE),--kubeconfig $(KUBECONFIG_FILE))
+SOURCES := operator training_images e2e tests
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: ## Get this machine ready: virtual environment, OS packages (every other target does it by itself)
+	@e2e/bootstrap
+
+.PHONY: demo
+demo: setup ## The whole loop on real market data: cluster, install, 2008, report; the cluster stays up
+	$(PY) -m e2e.demo --name $(NAME)
+
+.PHONY: test
+test: lint test-unit test-integration test-e2e ## Everything that a change has to pass
+
+.PHONY: lint
+lint: setup ## Style, types, import contracts
+	$(BIN)ruff check .
+	$(BIN)ruff format --check .
+	$(PY) -m mypy $(SOURCES)
+	$(BIN)lint-imports
+
+.PHONY: test-unit
+test-unit: setup ## What needs no server: units, properties, conventions
+	$(PY) -m pytest $(wildcard tests/unit tests/property tests/conventions) $(ARGS)
+
+.PHONY: test-integration
+test-integration: setup ## Against real servers: kube-apiserver, MLflow
+	$(PY) -m pytest $(wildcard tests/contract tests/integration tests/crash) $(ARGS)
+
+.PHONY: test-e2e
+test-e2e: setup ## With real pods in a real cluster
+	$(PY) -m pytest e2e $(ARGS)
+
+.PHONY: up
+up: setup ## Bring the cluster up, unless it is
+	@$(CLUSTER) up $(CLUSTER_FLAGS) --gpus $(GPUS)
+
+.PHONY: down
+down: setup ## Take the cluster away and leave nothing
+	@$(CLUSTER) down $(CLUSTER_FLAGS)
+
+.PHONY: status
+status: setup ## What of the cluster runs
+	@$(CLUSTER) status $(CLUSTER_FLAGS)
+
+.PHONY: images
+images: setup ## Build the container images (REPOSITORY=... pushes them there)
+	$(PY) -m e2e.images build $(if $(REPOSITORY),--repository $(REPOSITORY) --push)
+
+.PHONY: crds
+crds: setup ## Generate crds/ and the API reference from the models
+	$(PY) -m modelcycle.api.schema
+
+.PHONY: manifests
+manifests: crds ## Generate manifests/ from the chart
+	$$($(CLUSTER) bin helm) template modelcycle helm/modelcycle --include-crds >manifests/default.yaml
+
+.PHONY: clean
+clean: ## Remove what was made inside of the clone (the caches outside stay: ~/.cache/modelcycle)
+	rm -rf build dist out .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
