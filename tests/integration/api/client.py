@@ -39,7 +39,8 @@ class ResourceClient:
 
     def get(self, manifest: Manifest) -> Manifest:
         where = (GROUP, VERSION, NAMESPACE, _PLURALS[manifest["kind"]])
-        return dict[str, Any](self.api.get_namespaced_custom_object(*where, _name(manifest)))
+        found: Any = self.api.get_namespaced_custom_object(*where, _name(manifest))
+        return dict(found)
 
     def delete(self, manifest: Manifest) -> None:
         self.api.delete_namespaced_custom_object(GROUP, VERSION, NAMESPACE, _PLURALS[manifest["kind"]], _name(manifest))

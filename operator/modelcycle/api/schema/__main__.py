@@ -1,4 +1,4 @@
-"""`python -m modelcycle.api.schema`: write crds/*.yaml and docs/reference/api.md below the current folder."""
+"""`python -m modelcycle.api.schema`: write the files that come from the API models below the current folder."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from pathlib import Path
 
 from modelcycle.api.schema import crd, reference
 
+# Helm reads only what lies in the chart.
+CRD_FOLDERS = (Path("crds"), Path("helm/modelcycle/files/crds"))
+
 
 def generated() -> dict[Path, str]:
     """Path relative to the root of the repository -> content, for every file that comes from the API models."""
-    crds = {Path("crds") / name: text for name, text in crd.render().items()}
+    crds = {folder / name: text for folder in CRD_FOLDERS for name, text in crd.render().items()}
     return crds | {Path("docs/reference/api.md"): reference.render()}
 
 
