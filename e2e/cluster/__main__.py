@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from e2e.cluster import binaries
@@ -13,8 +14,8 @@ from e2e.cluster.providers.choice import PROVIDERS, choose
 from e2e.progress import say, step
 
 
-def main() -> int:
-    arguments = _parser().parse_args()
+def main(given: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(given)
     try:
         return _do(arguments)
     except ClusterError as error:

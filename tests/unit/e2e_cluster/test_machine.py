@@ -1,0 +1,91 @@
+"""What is looked for on the machine, and what errors and progress say."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from e2e import progress
+from e2e.cluster import cgroups, images, leftovers
+from e2e.cluster.__main__ import main
+from e2e.cluster.errors import ClusterError
+
+
+def test_version_1_has_a_folder_in_each_real_hierarchy(tmp_path: Path) -> None:
+    for name in ("cpu", "memory", "unified"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cgroup.procs").touch()
+    (tmp_path / "cpuacct").symlink_to("cpu")
+    (tmp_path / "no-hierarchy").mkdir()
+    assert cgroups.folders("x", tmp_path) == [tmp_path / one / "modelcycle-x" for one in ("cpu", "memory", "unified")]
+
+
+def test_version_2_has_one(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.controllers").touch()
+    assert cgroups.folders("x", tmp_path) == [tmp_path / "modelcycle-x"]
+
+
+def test_a_cluster_that_never_was_left_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert leftovers("never-was") == []
+    (tmp_path / "modelcycle" / "never-was").mkdir(parents=True)
+    assert leftovers("never-was") == [f"folder {tmp_path}/modelcycle/never-was"]
+
+
+def test_an_archive_holds_the_program_and_its_name(tmp_path: Path) -> None:
+    (tmp_path / "tool").write_bytes(b"#!")
+    with tarfile.open(fileobj=io.BytesIO(images.archive_of(tmp_path / "tool", "localhost/x:1"))) as archive:
+        files = {name: archive.extractfile(name) for name in archive.getnames()}
+        content = {name: file.read() for name, file in files.items() if file}
+    assert json.loads(content["manifest.json"])[0]["RepoTags"] == ["localhost/x:1"]
+    assert json.loads(content["config.json"])["config"]["Entrypoint"] == ["/tool"]
+    with tarfile.open(fileobj=io.BytesIO(content["layer.tar"])) as layer:
+        assert layer.getnames() == ["tool"]
+
+
+def test_an_error_quotes_the_end_of_its_log_and_says_what_to_do(tmp_path: Path) -> None:
+    log = tmp_path / "etcd.log"
+    log.write_text("".join(f"line {number}\n" for number in range(100)))
+    text = str(ClusterError("etcd ended", log=log, do="free some space"))
+    assert text.startswith(f"etcd ended\n  log: {log}\n")
+    assert "| line 99" in text
+    assert "| line 10\n" not in text
+    assert text.endswith("what to do: free some space")
+    assert "(empty)" in str(ClusterError("x", log=tmp_path / "none"))
+
+
+def test_a_step_says_how_long_it_took(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "HEARTBEAT_SECONDS", 0.01)
+    told = iter(["7 of 9"])
+
+    def detail() -> str:
+        return next(told, "")
+
+    with progress.step("building x", detail=detail):
+        while next_line_missing(capsys, "still at it after 0s (7 of 9)"):
+            pass
+    assert "building x: done in 0." in capsys.readouterr().err
+
+
+def next_line_missing(capsys: pytest.CaptureFixture[str], text: str) -> bool:
+    return text not in capsys.readouterr().err
+
+
+def test_a_step_that_fails_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="no"), progress.step("building x"):
+        raise ValueError("no")
+    assert "building x: FAILED after 0." in capsys.readouterr().err
+
+
+def test_errors_reach_the_user_without_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert main(["kubeconfig", "--name", "never-was", "--provider", "local"]) == 1
+    assert "error: no cluster never-was is running here" in capsys.readouterr().err
+    assert main(["status", "--name", "never-was", "--provider", "local"]) == 3
+    assert "not running" in capsys.readouterr().out
