@@ -1,4 +1,4 @@
-"""What the administrator decides once for the operator: images, and the endpoints that resources may name.
+"""What the administrator decides once for the operator: how it runs, images, and the endpoints that resources may name.
 
 Endpoints are *named* in a resource and *defined* here, so that no tenant can send the operator or a pod to a place of
 their own choosing.
@@ -6,11 +6,14 @@ their own choosing.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from modelcycle.api.v1alpha1.common import DNS_LABEL_PATTERN
+from modelcycle.errors import Unusable
 
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=512, strip_whitespace=True)]
 Name = Annotated[str, StringConstraints(pattern=DNS_LABEL_PATTERN, max_length=63)]
@@ -67,3 +70,29 @@ class Settings(SettingsModel):
     cluster_id: str
     serving_image: str
     endpoints: Endpoints = Endpoints()
+
+
+class RunOptions(SettingsModel):
+    """How one process of the operator runs: flags of ``modelcycle run``, each with an environment variable."""
+
+    kubeconfig: Path | None = None
+    namespaces: tuple[Name, ...] = ()
+    endpoints_file: Path | None = None
+    serving_image: Annotated[str, StringConstraints(min_length=1, max_length=512)]
+    cluster_id: Annotated[str, StringConstraints(min_length=1, max_length=63)] | None = None
+    lease_namespace: Name = "default"
+    lease_name: Name = "modelcycle"
+    port: int = Field(default=8080, ge=0, le=65535)
+    requests_per_second: float = Field(default=50.0, gt=0, le=10_000)
+    burst: int = Field(default=100, ge=1, le=100_000)
+    workers: int = Field(default=8, ge=1, le=256)
+
+
+def load_endpoints(path: Path | None) -> Endpoints:
+    """The endpoints of the administrator's file; none without a file. Raises ``Unusable`` with what is wrong in it."""
+    if path is None:
+        return Endpoints()
+    try:
+        return Endpoints.model_validate(yaml.safe_load(path.read_text()) or {})
+    except (OSError, yaml.YAMLError, ValidationError) as error:
+        raise Unusable("EndpointsUnusable", f"the file of endpoints {path} can't be used: {error}") from error

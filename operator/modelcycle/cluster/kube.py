@@ -73,8 +73,7 @@ class KubeCluster:
             request = Request("GET", kind.path(namespace), f"list {kind.plural}", parameters)
             page = await self._read(request)
             metadata = page.get("metadata", {})
-            # The server leaves these two out of a list's items.
-            items += [{"apiVersion": kind.api_version, "kind": kind.name} | item for item in page.get("items", ())]
+            items += page.get("items", ())
             if not metadata.get("continue"):
                 return Listing(tuple(items), str(metadata.get("resourceVersion", "")))
             parameters = parameters | {"continue": metadata["continue"]}

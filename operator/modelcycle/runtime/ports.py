@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from modelcycle.core.observed import DeploymentView, JobView, ObjectView, Observed, PodView, Resource
+from modelcycle.cluster.views import View
+from modelcycle.core.observed import Observed, Resource
 from modelcycle.core.plan import Effect, FactRequest, Facts, Outcomes, Plan, Ref
 from modelcycle.errors import ModelcycleError
 from modelcycle.settings import Settings
 
-View = Resource[Any, Any] | JobView | PodView | DeploymentView | ObjectView
 ViewT = TypeVar("ViewT", bound=View)
 
 

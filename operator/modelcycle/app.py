@@ -1,0 +1,150 @@
+"""The composition root: the only place where the parts are made and told of each other."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import logging
+import signal
+import socket
+import uuid
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from modelcycle.clock import utc_now
+from modelcycle.cluster.bucket import TokenBucket
+from modelcycle.cluster.credentials import CredentialSource
+from modelcycle.cluster.kinds import NAMESPACE
+from modelcycle.cluster.kube import KubeCluster
+from modelcycle.cluster.port import Cluster
+from modelcycle.cluster.transport import Transport
+from modelcycle.edge.http import serve
+from modelcycle.edge.watching import watch
+from modelcycle.runtime.elector import Elector, LeaseName
+from modelcycle.runtime.fence import LeaseFence, OpenFence
+from modelcycle.runtime.manager import Manager
+from modelcycle.runtime.metrics import Metrics
+from modelcycle.runtime.ports import Adapter, Domain
+from modelcycle.settings import Endpoints, RunOptions, Settings, load_endpoints
+
+LOG = logging.getLogger(__name__)
+DRAIN_SECONDS = 10.0
+DOMAINS = ("modelcycle.training.domain", "modelcycle.deployment.domain", "modelcycle.retrain.domain")
+ADAPTERS = (
+    ("modelcycle.registry.mlflow", "MlflowRegistry", "mlflow"),
+    ("modelcycle.metricstore.prometheus", "PrometheusStore", "prometheus"),
+)
+
+
+def load_domains() -> list[Domain]:
+    return [importlib.import_module(name).DOMAIN for name in DOMAINS if importlib.util.find_spec(name)]
+
+
+def load_adapters(endpoints: Endpoints) -> list[Adapter]:
+    """To be called in the running event loop."""
+    return [
+        getattr(importlib.import_module(module), name)(getattr(endpoints, field))
+        for module, name, field in ADAPTERS
+        if importlib.util.find_spec(module)
+    ]
+
+
+async def run(options: RunOptions, domains: Sequence[Domain] | None = None) -> None:
+    """Run the operator until SIGTERM or SIGINT; raises what it can't go on with."""
+    stop = asyncio.Event()
+    on_signals(stop)
+    identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+    source, metrics, fence = CredentialSource(options.kubeconfig), Metrics(), LeaseFence()
+    endpoints = load_endpoints(options.endpoints_file)
+    async with AsyncExitStack() as stack:
+        transport = Transport(source)
+        stack.push_async_callback(transport.close)
+        bucket = TokenBucket(options.requests_per_second, options.burst)
+        cluster = KubeCluster(transport, bucket, fence, metrics.wrote)
+        # The lease has a bucket of its own: it must not be lost because there is much to do.
+        lease_cluster = KubeCluster(transport, TokenBucket(5.0, 10), OpenFence(), metrics.wrote)
+        adapters = load_adapters(endpoints)
+        for adapter in adapters:
+            stack.push_async_callback(adapter.close)
+        manager = Manager(
+            cluster=cluster,
+            domains=load_domains() if domains is None else domains,
+            adapters=adapters,
+            settings=await _settings(options, endpoints, cluster),
+            fence=fence,
+            metrics=metrics,
+            clock=utc_now,
+            identity=identity,
+            namespaces=options.namespaces,
+            workers=options.workers,
+        )
+        port = await stack.enter_async_context(serve(options.port, manager.live, manager.ready, manager.exposed))
+        LOG.info("%s started, serving /livez, /readyz and /metrics on port %d", identity, port)
+        lease = LeaseName(options.lease_namespace, options.lease_name)
+        elector = Elector(lease_cluster, lease, identity, fence, manager.duty, utc_now)
+        await _live(manager, elector, source, options, stop)
+    LOG.info("stopped")
+
+
+async def _settings(options: RunOptions, endpoints: Endpoints, cluster: Cluster) -> Settings:
+    cluster_id = options.cluster_id
+    if cluster_id is None:
+        kube_system = await cluster.get(NAMESPACE, None, "kube-system")
+        cluster_id = str(kube_system["metadata"]["uid"])
+    return Settings(cluster_id=cluster_id, serving_image=options.serving_image, endpoints=endpoints)
+
+
+async def _live(
+    manager: Manager, elector: Elector, source: CredentialSource, options: RunOptions, stop: asyncio.Event
+) -> None:
+    """From the first list to the last write."""
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    priming = asyncio.create_task(manager.prime(), name="prime")
+    tasks = {stopping, priming}
+    stop_watching = asyncio.Event()
+    watching: asyncio.Task[None] | None = None
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            priming.result()
+            tasks.remove(priming)
+            tasks |= {asyncio.create_task(work, name=name) for name, work in manager.tasks().items()}
+            tasks.add(asyncio.create_task(elector.run(), name="elector"))
+            # kopf last: at its end it takes every task that is younger than itself for its own, and cancels it.
+            watching = asyncio.create_task(
+                watch(manager, source, options.namespaces, stop_watching, lambda: on_signals(stop)), name="kopf"
+            )
+            done, _ = await asyncio.wait({*tasks, watching}, return_when=asyncio.FIRST_COMPLETED)
+            _raise_unless_stopped(done, stop)
+    finally:
+        await _end(manager, elector, tasks)
+        stop_watching.set()
+        if watching is not None:
+            await asyncio.wait({watching})
+
+
+def _raise_unless_stopped(done: set[asyncio.Task[None]], stop: asyncio.Event) -> None:
+    """None of the tasks ends by itself: if one did, and nobody asked for it, then the process has to be started anew."""
+    for task in done if not stop.is_set() else ():
+        task.result()
+        raise RuntimeError(f"{task.get_name()} ended unexpectedly")
+
+
+async def _end(manager: Manager, elector: Elector, tasks: set[asyncio.Task[None]]) -> None:
+    """Finish what is under way while the lease is still being renewed, give the lease back, end the rest."""
+    LOG.info("stopping")
+    try:
+        await asyncio.wait_for(manager.drain(), DRAIN_SECONDS)
+    except TimeoutError:
+        LOG.warning("what is under way did not end within %.0f s; the next leader takes it up", DRAIN_SECONDS)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await elector.stop()
+
+
+def on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)

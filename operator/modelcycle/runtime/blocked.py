@@ -1,0 +1,24 @@
+"""What a resource's status says when a pass can't be completed: the last status, with the error as a condition."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeVar
+
+from modelcycle.api.v1alpha1.deployment import DeploymentStatus
+from modelcycle.api.v1alpha1.retrain import RetrainStatus
+from modelcycle.api.v1alpha1.training import TrainingStatus
+from modelcycle.core.conditions import TRUE, Judgement, merge
+from modelcycle.errors import ModelcycleError, Unusable
+
+STALLED = "Stalled"
+REASON_REFUSED = "ApiServerRefused"
+StatusT = TypeVar("StatusT", bound=TrainingStatus | DeploymentStatus | RetrainStatus)
+
+
+def blocked(status: StatusT, error: ModelcycleError, generation: int, now: datetime) -> StatusT:
+    """``status`` with ``Stalled`` in its conditions; everything else stays, since no decision was carried out."""
+    before = status.conditions
+    reason = error.reason if isinstance(error, Unusable) else REASON_REFUSED
+    stalled = merge(before, [Judgement(STALLED, TRUE, reason, str(error))], generation, now)
+    return status.evolve(conditions=(*(one for one in before if one.type != STALLED), *stalled))

@@ -1,0 +1,172 @@
+"""The cluster as slim views in memory: fed by watches, repaired by relists, and ahead of both by our own writes.
+
+kopf tells us of objects that are there, but never of those that vanished while a watch was broken (a 410 after etcd's
+compaction, a pause, a restart of the API server): without the relist such ghosts would stay for ever.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+from modelcycle.cluster.kinds import OURS, Kind
+from modelcycle.cluster.port import Listing
+from modelcycle.cluster.views import View, view_of
+from modelcycle.constants import LABEL_OWNER_UID, LABEL_POLICY_UID
+from modelcycle.core.observed import Resource
+from modelcycle.core.plan import Manifest
+from modelcycle.runtime.metrics import Metrics
+from modelcycle.runtime.ports import Key, ViewT
+
+OWNER_LABELS = (LABEL_OWNER_UID, LABEL_POLICY_UID)
+TOMBSTONES = 20_000
+_OUR_KINDS = frozenset(kind.name for kind in OURS)
+Changed = Callable[[str, View], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """``version`` is the resourceVersion where it is a number, as it is with every real API server."""
+
+    view: View
+    version: int | None
+    generation: int
+
+
+class Cache:
+    """See ``CacheReader``. ``changed(kind, view)`` is called after each change that a decision could see."""
+
+    def __init__(self, changed: Changed, metrics: Metrics) -> None:
+        self._changed = changed
+        self._metrics = metrics
+        self._entries: dict[tuple[str, str], dict[str, Entry]] = {}
+        self._owned: dict[str, set[Key]] = {}
+        self._resources: dict[str, Key] = {}
+        # A uid never comes back: whatever is told of it after its end is an old story.
+        self._gone: OrderedDict[str, None] = OrderedDict()
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+    def get(self, type_: type[ViewT], kind: str, namespace: str, name: str) -> ViewT | None:
+        entry = self.entry(kind, namespace, name)
+        return entry.view if entry is not None and isinstance(entry.view, type_) else None
+
+    def owned(self, type_: type[ViewT], uid: str) -> tuple[ViewT, ...]:
+        keys = sorted(self._owned.get(uid, ()))
+        views = (self._entries[key.kind, key.namespace][key.name].view for key in keys)
+        return tuple(view for view in views if isinstance(view, type_))
+
+    def in_namespace(self, kind: str, namespace: str) -> tuple[Resource, ...]:  # type: ignore[type-arg]
+        views = (entry.view for _, entry in sorted(self._entries.get((kind, namespace), {}).items()))
+        return tuple(view for view in views if isinstance(view, Resource))
+
+    def entry(self, kind: str, namespace: str, name: str) -> Entry | None:
+        return self._entries.get((kind, namespace), {}).get(name)
+
+    def resource_of(self, uid: str) -> Key | None:
+        """The key of our resource with this uid."""
+        return self._resources.get(uid)
+
+    def keys(self, kind: str) -> Iterator[Key]:
+        for (found, namespace), names in list(self._entries.items()):
+            if found == kind:
+                yield from [Key(kind, namespace, name) for name in names]
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+    def put(self, kind: Kind, raw: Manifest) -> bool:
+        """Take in an object, unless something newer is known of it. Whether a decision could see the difference."""
+        metadata = raw["metadata"]
+        before = self.entry(kind.name, metadata["namespace"], metadata["name"])
+        version = _number(metadata.get("resourceVersion"))
+        if metadata["uid"] in self._gone or not _is_news(before, version):
+            return False
+        entry = Entry(view_of(kind, raw), version, int(metadata.get("generation", 0)))
+        if before is not None and before.view.uid != entry.view.uid:
+            self._drop(kind.name, before.view)
+        self._store(kind.name, entry)
+        if before is not None and before.view == entry.view:
+            return False
+        self._changed(kind.name, entry.view)
+        return True
+
+    def remove(self, kind: Kind, namespace: str, name: str, uid: str) -> bool:
+        """The object with this ``uid`` is gone. Whether it was known."""
+        self._bury(uid)
+        entry = self.entry(kind.name, namespace, name)
+        if entry is None or entry.view.uid != uid:
+            return False
+        self._drop(kind.name, entry.view)
+        self._changed(kind.name, entry.view)
+        return True
+
+    def repair(self, kind: Kind, namespace: str | None, listing: Listing) -> int:
+        """Make the cache what ``listing`` shows, but for what is newer here. Returns how many objects it had wrong."""
+        listed = {(raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in listing.items}
+        repaired = sum(self.put(kind, raw) for raw in listing.items)
+        return repaired + sum(
+            self.remove(kind, view.namespace, view.name, view.uid)
+            for view in self._absent(kind.name, namespace, listed, _number(listing.resource_version))
+        )
+
+    def _absent(
+        self, kind: str, namespace: str | None, listed: Collection[tuple[str, str]], version: int | None
+    ) -> list[View]:
+        """Views that are not ``listed`` although they are not newer than the list."""
+        return [
+            entry.view
+            for (found, within), names in self._entries.items()
+            if found == kind and namespace in (None, within)
+            for name, entry in names.items()
+            if (within, name) not in listed and not _is_newer(entry.version, version)
+        ]
+
+    def _store(self, kind: str, entry: Entry) -> None:
+        view = entry.view
+        key = Key(kind, view.namespace, view.name)
+        names = self._entries.setdefault((kind, view.namespace), {})
+        if view.name not in names:
+            self._metrics.cached.labels(kind).inc()
+        else:
+            self._unlink(key, names[view.name].view)
+        names[view.name] = entry
+        for uid in _owners(view):
+            self._owned.setdefault(uid, set()).add(key)
+        if kind in _OUR_KINDS:
+            self._resources[view.uid] = key
+
+    def _drop(self, kind: str, view: View) -> None:
+        self._unlink(Key(kind, view.namespace, view.name), view)
+        names = self._entries[kind, view.namespace]
+        del names[view.name]
+        if not names:
+            del self._entries[kind, view.namespace]
+        self._metrics.cached.labels(kind).dec()
+
+    def _unlink(self, key: Key, view: View) -> None:
+        for uid in _owners(view):
+            owned = self._owned.get(uid, set())
+            owned.discard(key)
+            if not owned:
+                self._owned.pop(uid, None)
+        self._resources.pop(view.uid, None)
+
+    def _bury(self, uid: str) -> None:
+        self._gone[uid] = None
+        if len(self._gone) > TOMBSTONES:
+            self._gone.popitem(last=False)
+
+
+def _owners(view: View) -> list[str]:
+    return [view.labels[label] for label in OWNER_LABELS if label in view.labels]
+
+
+def _number(version: str | None) -> int | None:
+    return int(version) if version is not None and version.isdecimal() else None
+
+
+def _is_news(before: Entry | None, version: int | None) -> bool:
+    return before is None or before.version is None or version is None or version > before.version
+
+
+def _is_newer(version: int | None, than: int | None) -> bool:
+    return version is not None and than is not None and version > than

@@ -1,0 +1,34 @@
+"""Who may write: the replica that holds the lease, and only until the lease's deadline by its own monotonic clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from modelcycle.errors import Fenced
+
+
+class LeaseFence:
+    """Closed until ``allow_until`` is called. A pause of the process, however long, can't carry a write over it."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._deadline = float("-inf")
+
+    def allow_until(self, deadline: float) -> None:
+        """Writes may be started until ``deadline``, a time of the monotonic clock."""
+        self._deadline = deadline
+
+    def close(self) -> None:
+        self._deadline = float("-inf")
+
+    def check(self) -> None:
+        if self._monotonic() >= self._deadline:
+            raise Fenced("this replica does not hold the lease: nothing is written")
+
+
+class OpenFence:
+    """For writes that no lease guards: the lease's own."""
+
+    def check(self) -> None:
+        return

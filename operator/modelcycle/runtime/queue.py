@@ -1,0 +1,142 @@
+"""The work queue: each key once, one worker a key, backoff, and "look again at".
+
+As in client-go: a key that is added while it waits is the same key; one that is added while somebody works on it waits
+until that is done, so no change is missed and no two workers ever have the same key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import OrderedDict
+from collections.abc import Callable
+
+from modelcycle.runtime.metrics import Metrics
+from modelcycle.runtime.ports import Key
+
+BACKOFF_FIRST = 1.0
+BACKOFF_LONGEST = 300.0
+FAIR_SHARE = 4  # of so many keys taken, one is from the resync line, however long the other is
+
+
+def backoff(failures: int, jitter: float) -> float:
+    """Seconds to wait after ``failures`` (>= 1) in a row: from 1 s doubling to 5 min, plus up to a fifth."""
+    return min(BACKOFF_LONGEST, BACKOFF_FIRST * 2.0 ** min(failures - 1, 16)) * (1 + 0.2 * jitter)
+
+
+class WorkQueue:
+    """Keys of one controller. Closed, it takes keys in, but hands none out: a standby's queue.
+
+    A key waits in one of two lines: ``fresh`` for what happened just now, ``resync`` for what is merely looked at
+    again, so that a user's change doesn't stand behind ten thousand keys after a change of leader.
+    """
+
+    def __init__(self, name: str, metrics: Metrics, jitter: Callable[[], float] = random.random) -> None:
+        self._jitter = jitter
+        self._fresh: OrderedDict[Key, float] = OrderedDict()
+        self._resync: OrderedDict[Key, float] = OrderedDict()
+        self._working: dict[Key, float] = {}
+        self._again: set[Key] = set()
+        self._failures: dict[Key, int] = {}
+        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._is_open = False
+        self._taken = 0
+        self._ready = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._depth = metrics.depth.labels(name)
+        self._adds = metrics.adds.labels(name)
+        self._waited = metrics.waited.labels(name)
+        self._worked = metrics.worked.labels(name)
+        self._retries = metrics.retries.labels(name)
+
+    # --- adding ------------------------------------------------------------------------------------------------------
+    def add(self, key: Key, *, resync: bool = False) -> None:
+        self._adds.inc()
+        if key in self._working:
+            self._again.add(key)
+            return
+        if key not in self._fresh:
+            since = self._resync.get(key, self._now())
+            (self._resync if resync else self._fresh).setdefault(key, since)
+        if not resync:
+            self._resync.pop(key, None)
+        self._depth.set(self._waiting())
+        self._ready.set()
+
+    def look_again(self, key: Key, seconds: float | None) -> None:
+        """Add ``key`` in ``seconds``, instead of what was asked for it before; None: only when something happens."""
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+        if seconds is not None:
+            self._timers[key] = asyncio.get_running_loop().call_later(max(0.0, seconds), self._due, key)
+
+    def retry(self, key: Key, after: float | None = None) -> float:
+        """Add ``key`` again after its backoff, or after ``after`` if that is longer. Returns the seconds."""
+        self._failures[key] = self._failures.get(key, 0) + 1
+        seconds = max(after or 0.0, backoff(self._failures[key], self._jitter()))
+        self._retries.inc()
+        self.look_again(key, seconds)
+        return seconds
+
+    def succeeded(self, key: Key) -> None:
+        """The next failure of ``key`` is its first again."""
+        self._failures.pop(key, None)
+
+    def forget(self, key: Key) -> None:
+        self.succeeded(key)
+        self.look_again(key, None)
+
+    def failures(self, key: Key) -> int:
+        return self._failures.get(key, 0)
+
+    # --- taking ------------------------------------------------------------------------------------------------------
+    async def get(self) -> Key:
+        while not (self._is_open and self._waiting()):
+            self._ready.clear()
+            await self._ready.wait()
+        return self._take()
+
+    def done(self, key: Key) -> None:
+        self._worked.observe(self._now() - self._working.pop(key))
+        if not self._working:
+            self._idle.set()
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+
+    def open(self) -> None:
+        """Hand keys out."""
+        self._is_open = True
+        self._ready.set()
+
+    def close(self) -> None:
+        self._is_open = False
+
+    async def idle(self) -> None:
+        """Returns as soon as nobody works on a key."""
+        await self._idle.wait()
+
+    def _waiting(self) -> int:
+        return len(self._fresh) + len(self._resync)
+
+    def _take(self) -> Key:
+        self._taken += 1
+        resync_has_its_turn = self._taken % FAIR_SHARE == 0 or not self._fresh
+        line = self._resync if self._resync and resync_has_its_turn else self._fresh
+        key, since = line.popitem(last=False)
+        now = self._now()
+        self._waited.observe(now - since)
+        self._depth.set(self._waiting())
+        self._working[key] = now
+        self._idle.clear()
+        return key
+
+    def _due(self, key: Key) -> None:
+        del self._timers[key]
+        self.add(key)
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,105 @@
+"""Lists what is watched: to fill the cache at the start, and from time to time to repair what a watch missed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+
+from modelcycle.cluster.kinds import CHILDREN, OURS, Kind
+from modelcycle.cluster.port import Cluster
+from modelcycle.constants import LABEL_MANAGED_BY, MANAGED_BY
+from modelcycle.errors import ModelcycleError, NotFound, Unavailable
+from modelcycle.runtime.cache import Cache
+from modelcycle.runtime.metrics import Metrics
+
+LOG = logging.getLogger(__name__)
+RELIST_SECONDS = 600.0
+RETRY_SECONDS = 5.0
+SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY}"  # of children; all of our own kinds are ours
+
+
+class Resync:
+    """``namespaces`` empty: the whole cluster."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        cache: Cache,
+        metrics: Metrics,
+        namespaces: Sequence[str],
+        look_at_everything: Callable[[], None],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._cluster = cluster
+        self._cache = cache
+        self._metrics = metrics
+        self._namespaces: Sequence[str | None] = namespaces or [None]
+        self._look_at_everything = look_at_everything
+        self._monotonic = monotonic
+        self._heard: dict[str, float] = {}
+        self._listed: dict[str, float] = {}
+        self._silent: set[str] = set()
+        self.is_primed = False
+
+    async def prime(self) -> None:
+        """Fill the cache; waits for an API server that does not answer yet, and for CRDs that are not installed yet."""
+        while not self.is_primed:
+            try:
+                await self.everything()
+                self.is_primed = True
+            except NotFound as error:
+                LOG.error("the CRDs are not installed, apply them (`modelcycle crds | kubectl apply -f -`): %s", error)
+            except Unavailable as error:
+                LOG.warning("waiting for the API server: %s", error)
+            if not self.is_primed:
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def everything(self) -> None:
+        """One relist of all kinds. Raises what listing raises."""
+        for kind in (*OURS, *CHILDREN):
+            await self._relist(kind)
+
+    async def run(self) -> None:
+        """Relist each kind every ten minutes or so, one after the other, then look at every key. Never returns."""
+        while True:
+            for kind in (*OURS, *CHILDREN):
+                await asyncio.sleep(RELIST_SECONDS / len((*OURS, *CHILDREN)) * random.uniform(0.8, 1.2))  # noqa: S311
+                try:
+                    await self._relist(kind)
+                except ModelcycleError as error:
+                    LOG.warning("relist of %s failed, again later: %s", kind.plural, error)
+            self._look_at_everything()
+
+    def heard(self, kind: Kind) -> None:
+        """A watch event of ``kind`` came."""
+        self._heard[kind.name] = self._monotonic()
+        self._silent.discard(kind.name)
+
+    def watch_ages(self) -> dict[str, float]:
+        """Seconds since the last watch event of each kind. Long is normal where nothing happens."""
+        now = self._monotonic()
+        return {kind: now - at for kind, at in self._heard.items()}
+
+    def silent(self) -> frozenset[str]:
+        """Kinds whose watch is dead: things changed between two relists, and it said nothing at all."""
+        return frozenset(self._silent)
+
+    async def _relist(self, kind: Kind) -> None:
+        selector = None if kind in OURS else SELECTOR
+        before, now = self._listed.get(kind.name), self._monotonic()
+        repaired = 0
+        for namespace in self._namespaces:
+            listing = await self._cluster.list(kind, namespace, selector)
+            repaired += self._cache.repair(kind, namespace, listing)
+        self._listed[kind.name] = now
+        if repaired and before is not None:
+            self._found_missed(kind, repaired, before)
+
+    def _found_missed(self, kind: Kind, repaired: int, since: float) -> None:
+        """The list may be milliseconds ahead of the watch: only a watch that was silent for the whole time is dead."""
+        LOG.warning("the relist of %s repaired %d objects of the cache", kind.plural, repaired)
+        self._metrics.repairs.labels(kind.name).inc(repaired)
+        if self._heard.get(kind.name, 0.0) < since and self._monotonic() - since > RELIST_SECONDS / 2:
+            self._silent.add(kind.name)
