@@ -1,0 +1,75 @@
+"""Runs that are RUNNING in MLflow and were made for a training of this cluster: what the sweeper looks through."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from modelcycle.constants import TAG_TRAINING, TAG_UID
+from modelcycle.registry.answers import Answer, ExperimentFields, Run
+from modelcycle.registry.client import MlflowClient, literal
+
+PAGE = 1000
+EXPERIMENTS_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """A run that nobody has ended; ``namespace``, ``name``, ``uid`` are those of its ModelTraining."""
+
+    run_id: str
+    namespace: str
+    name: str
+    uid: str
+
+
+class _Experiments(Answer):
+    experiments: tuple[ExperimentFields, ...] = ()
+    next_page_token: str = ""
+
+
+class _Runs(Answer):
+    runs: tuple[Run, ...] = ()
+    next_page_token: str = ""
+
+
+async def open_runs(client: MlflowClient, cluster_id: str) -> AsyncIterator[OpenRun]:
+    """Every run of ``cluster_id`` that is still RUNNING. Calls: both searches, a page each time."""
+    ids = [experiment async for experiment in _experiments(client)]
+    for first in range(0, len(ids), EXPERIMENTS_AT_ONCE):
+        async for run in _running(client, ids[first : first + EXPERIMENTS_AT_ONCE], cluster_id):
+            found = _open_run(run)
+            if found is not None:
+                yield found
+
+
+def _open_run(run: Run) -> OpenRun | None:
+    """``<cluster>/<namespace>/<name>`` taken apart; None for a run that bears our tag and was not made by us."""
+    training, uid = run.data.tag(TAG_TRAINING) or "", run.data.tag(TAG_UID)
+    parts = training.rsplit("/", 2)
+    return OpenRun(run.info.run_id, parts[1], parts[2], uid) if uid and len(parts) == 3 else None
+
+
+async def _experiments(client: MlflowClient) -> AsyncIterator[str]:
+    token = ""
+    while True:
+        body = {"max_results": PAGE, "view_type": "ACTIVE_ONLY"} | ({"page_token": token} if token else {})
+        page = await client.post("experiments/search", body, _Experiments)
+        for experiment in page.experiments:
+            yield experiment.experiment_id
+        token = page.next_page_token
+        if not token:
+            return
+
+
+async def _running(client: MlflowClient, experiments: Sequence[str], cluster_id: str) -> AsyncIterator[Run]:
+    wanted = f"attributes.status = 'RUNNING' and tags.`{TAG_TRAINING}` LIKE {literal(f'{cluster_id}/%')}"
+    token = ""
+    while True:
+        body = {"experiment_ids": list(experiments), "filter": wanted, "max_results": PAGE}
+        page = await client.post("runs/search", body | ({"page_token": token} if token else {}), _Runs)
+        for run in page.runs:
+            yield run
+        token = page.next_page_token
+        if not token:
+            return
