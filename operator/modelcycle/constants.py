@@ -51,6 +51,7 @@ TAG_BASELINE_LOSS = f"{GROUP}/baseline-loss"  # version: mean loss at its traini
 TAG_POLICY = f"{GROUP}/policy"
 TAG_CYCLE = f"{GROUP}/cycle"
 TAG_GATE = f"{GROUP}/gate"
+TAG_ROLLOUT = f"{GROUP}/rollout"  # version: JSON, the owning deployment's verdict with its numbers
 TAG_DUPLICATE_OF = f"{GROUP}/duplicate-of"
 
 # --- environment of pods ---------------------------------------------------------------------------------------------

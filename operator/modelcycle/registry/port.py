@@ -126,13 +126,14 @@ class SetVersionTags(Effect):
 class ClaimModel(Effect):
     """Become the owner of the model's aliases if nobody is, or if ``replace`` is. Result: the owner's tag now (str).
 
-    Creates the registered model when it does not exist.
+    Creates the registered model when it does not exist. ``again`` tells one claim from a later equal one.
     """
 
     endpoint: str
     model: str
     owner: str
     replace: str | None = None
+    again: str = ""
 
 
 @dataclass(frozen=True, slots=True)

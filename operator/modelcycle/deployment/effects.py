@@ -1,0 +1,63 @@
+"""The effect that a decision can't put in a manifest, and the adapter that carries it out: a Secret of random content.
+
+A decision is pure, so it has no random bytes; and what it does not know, it can't write to a log or a status.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from modelcycle.cluster.kinds import SECRET
+from modelcycle.cluster.port import Cluster
+from modelcycle.constants import FEEDBACK_KEY_FILE
+from modelcycle.core.hashing import canonical
+from modelcycle.core.plan import Effect, FactRequest, Manifest
+from modelcycle.errors import AlreadyExists
+from modelcycle.runtime.ports import EffectHandler, Poller
+
+ENDPOINT = "cluster"
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureFeedbackKey(Effect):
+    """Create the Secret with a random key unless it is there. ``secret``: its manifest as JSON, without content.
+
+    Result: None. The operator never reads it, so what is in one that exists is not looked at.
+    """
+
+    secret: str
+    endpoint: str = ENDPOINT
+
+
+def as_json(manifest: Manifest) -> str:
+    return canonical(manifest).decode()
+
+
+class ClusterEffects:
+    """See ``modelcycle.runtime.ports.Adapter``: effects of deployments on the cluster itself; it has no facts."""
+
+    facts: frozenset[type[FactRequest]] = frozenset()
+    pollers: Mapping[str, Poller] = MappingProxyType({})
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    @property
+    def effects(self) -> Mapping[type[Effect], EffectHandler]:
+        return {EnsureFeedbackKey: self.ensure_feedback_key}
+
+    async def ensure_feedback_key(self, effect: EnsureFeedbackKey) -> None:
+        key = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+        manifest = json.loads(effect.secret) | {"data": {FEEDBACK_KEY_FILE.rpartition("/")[2]: key}}
+        with suppress(AlreadyExists):
+            await self._cluster.create(SECRET, manifest)
+
+    async def close(self) -> None:
+        """Nothing is held open: the cluster belongs to the runtime."""

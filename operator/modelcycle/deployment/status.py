@@ -1,0 +1,171 @@
+"""From what is known of a deployment to its conditions, its one sentence for people, and events of their changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from modelcycle.api.v1alpha1.common import Condition, ConditionStatus
+from modelcycle.api.v1alpha1.deployment import Candidate, DeploymentStatus, ServedVersion
+from modelcycle.core.conditions import FALSE, TRUE, Judgement, find, is_true, merge
+from modelcycle.core.plan import Event, EventType
+from modelcycle.deployment import children, template
+from modelcycle.deployment.advice import advice
+from modelcycle.deployment.scene import DEGRADED, PROGRESSING, READY, STALLED, Draft, Finding, Scene
+from modelcycle.deployment.trouble import Fault, trouble
+
+WARNED = (DEGRADED, STALLED)
+
+
+def counted(scene: Scene, draft: Draft) -> Draft:
+    """The numbers of pods, and what else of the status is plain observation."""
+    resource, status = scene.resource, draft.status
+    return draft.with_status(
+        stable=_counted(scene, status.stable) if status.stable else None,
+        candidate=_counted(scene, status.candidate) if status.candidate else None,
+        replicas=sum(workload.existing for workload in scene.observed.deployments),
+        ready_replicas=_ready_pods(scene),
+        selector=children.selector_text(resource),
+        url=children.url(resource),
+        observed_generation=resource.generation,
+    )
+
+
+def _counted(scene: Scene, served: ServedVersion) -> ServedVersion:
+    workload, endpoint = scene.workload(served.version), scene.mlflow
+    pinned = served.evolve(image=template.image(scene.spec, served))
+    return pinned.evolve(
+        replicas=workload.replicas if workload else 0,
+        ready_replicas=workload.ready if workload else 0,
+        template_hash=children.template_hash(scene.resource, pinned, endpoint) if endpoint else served.template_hash,
+    )
+
+
+def _ready_pods(scene: Scene) -> int:
+    return sum(workload.ready for workload in scene.observed.deployments)
+
+
+def concluded(scene: Scene, draft: Draft) -> Draft:
+    """Conditions, summary, and an event for each condition that turned bad."""
+    before = scene.written.conditions
+    judgements = [_ready(scene, draft), _progressing(scene, draft), _degraded(scene, draft), _stalled(draft)]
+    after = merge(before, judgements, scene.resource.generation, scene.now)
+    told = draft.with_status(conditions=after)
+    return told.with_status(summary=summary(scene, told)).telling(*_warnings(before, after))
+
+
+def invalid(scene: Scene, draft: Draft) -> Draft:
+    """The spec can't be understood: everything stays as it is, and says so."""
+    kept = [Judgement(c.type, c.status, c.reason, c.message) for c in scene.written.conditions if c.type != STALLED]
+    message = f"the spec can't be understood: {scene.resource.invalid}; what serves goes on as it is"
+    judgements = [*kept, Judgement(STALLED, TRUE, "InvalidSpec", message)]
+    after = merge(scene.written.conditions, judgements, scene.resource.generation, scene.now)
+    told = draft.with_status(conditions=after, summary=message, observed_generation=scene.resource.generation)
+    return told.telling(*_warnings(scene.written.conditions, after))
+
+
+# --- conditions -------------------------------------------------------------------------------------------------------
+def _first(draft: Draft, type_: str) -> Finding | None:
+    return next((finding for finding in draft.findings if finding.type == type_), None)
+
+
+def _ready(scene: Scene, draft: Draft) -> Judgement:
+    """True once all pods wanted are ready, and from then on for as long as one is."""
+    stable, ready, wanted = draft.status.stable, _ready_pods(scene), scene.spec.replicas
+    if stable is None:
+        why = _first(draft, STALLED) or _first(draft, DEGRADED) or _first(draft, PROGRESSING)
+        reason, message = (why.reason, why.message) if why else ("NothingServes", "no version serves yet")
+        return Judgement(READY, FALSE, reason, message)
+    message = f"version {stable.version} serves, {ready} pods ready, {wanted} wanted"
+    if ready >= wanted or (ready > 0 and is_true(scene.written.conditions, READY)):
+        return Judgement(READY, TRUE, "Serving", message)
+    return Judgement(READY, FALSE, "PodsNotReady", message)
+
+
+def _progressing(scene: Scene, draft: Draft) -> Judgement:
+    found = _first(draft, PROGRESSING)
+    if found is not None:
+        return Judgement(PROGRESSING, TRUE, found.reason, found.message)
+    status = draft.status
+    if status.candidate is not None:
+        message = f"version {status.candidate.version} is in step {status.candidate.step_name}"
+        return Judgement(PROGRESSING, TRUE, "RollingOut", message)
+    if status.stable is not None and _ready_pods(scene) < scene.spec.replicas:
+        return Judgement(PROGRESSING, TRUE, "Starting", f"pods of version {status.stable.version} are starting")
+    if status.alias_moves:
+        moves = ", ".join(move.alias for move in status.alias_moves)
+        return Judgement(PROGRESSING, TRUE, "MovingAlias", f"to be moved in MLflow: {moves}")
+    if status.retiring:
+        versions = ", ".join(entry.version for entry in status.retiring)
+        return Judgement(PROGRESSING, TRUE, "Retiring", f"pods that are no longer needed: version {versions}")
+    return Judgement(PROGRESSING, FALSE, "Settled", "nothing is under way")
+
+
+def _degraded(scene: Scene, draft: Draft) -> Judgement:
+    stable = draft.status.stable
+    found = trouble(scene.pods(stable.version)) if stable else None
+    if stable is not None and found is not None and (found.fault is Fault.VERSION or not _starting(scene)):
+        return Judgement(DEGRADED, TRUE, found.reason, f"pods of version {stable.version} fail: {found.message}")
+    reported = _first(draft, DEGRADED)
+    if reported is not None:
+        return Judgement(DEGRADED, TRUE, reported.reason, reported.message)
+    if stable is not None and _ready_pods(scene) == 0 and is_true(scene.written.conditions, READY):
+        return Judgement(DEGRADED, TRUE, "NothingReady", f"no pod of version {stable.version} is ready any more")
+    before = find(scene.written.conditions, DEGRADED)
+    if stable is not None and _ready_pods(scene) == 0 and before is not None and before.reason == "NothingReady":
+        return Judgement(DEGRADED, before.status, before.reason, before.message)
+    return Judgement(DEGRADED, FALSE, "AsExpected", "")
+
+
+def _starting(scene: Scene) -> bool:
+    """Whether nothing was ever ready: a pod that waits for its image or for MLflow is progress then, not decay."""
+    return find(scene.written.conditions, READY) is None or not is_true(scene.written.conditions, READY)
+
+
+def _stalled(draft: Draft) -> Judgement:
+    found = _first(draft, STALLED)
+    if found is not None:
+        return Judgement(STALLED, TRUE, found.reason, found.message)
+    return Judgement(STALLED, FALSE, "NotStalled", "")
+
+
+def _warnings(before: tuple[Condition, ...], after: Iterable[Condition]) -> tuple[Event, ...]:
+    """An event for each bad condition that is new or has a new reason; named after what is persisted."""
+    earlier = {condition.type: condition for condition in before}
+    turned = [c for c in after if c.type in WARNED and c.status is ConditionStatus.TRUE]
+    return tuple(
+        Event(c.reason, c.message, f"{c.type}-{c.reason}-{_since(earlier.get(c.type))}", EventType.WARNING)
+        for c in turned
+        if c.type not in earlier or earlier[c.type].status is not c.status or earlier[c.type].reason != c.reason
+    )
+
+
+def _since(condition: Condition | None) -> str:
+    return condition.last_transition_time.isoformat() if condition else "new"
+
+
+# --- the sentence for people ------------------------------------------------------------------------------------------
+def summary(scene: Scene, draft: Draft) -> str:
+    """What serves, what is tried, what is wrong, and the command for what one would want next."""
+    status = draft.status
+    parts = [_serving(scene, status)]
+    if status.candidate is not None:
+        parts.append(_trying(status.candidate))
+    parts += [f"{finding.message}." for finding in _worst_first(draft)]
+    parts += [advice(scene.resource, status)]
+    return " ".join(part for part in parts if part)
+
+
+def _serving(scene: Scene, status: DeploymentStatus) -> str:
+    if status.stable is None:
+        return "Nothing serves yet."
+    pinned = " (pinned)" if scene.spec.model.version == status.stable.version else ""
+    return f"Version {status.stable.version}{pinned} serves: {_ready_pods(scene)} of {scene.spec.replicas} pods ready."
+
+
+def _trying(candidate: Candidate) -> str:
+    return f"Version {candidate.version} is in step {candidate.step_name} ({candidate.purpose.value})."
+
+
+def _worst_first(draft: Draft) -> list[Finding]:
+    found = (_first(draft, type_) for type_ in (STALLED, DEGRADED, PROGRESSING))
+    return [finding for finding in found if finding is not None]
