@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
 import logging
 import signal
 import socket
 import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from typing import Any
 
+import modelcycle.deployment.domain as deployment
+import modelcycle.retrain.domain as retrain
+import modelcycle.training.domain as training
 from modelcycle.clock import utc_now
 from modelcycle.cluster.bucket import TokenBucket
 from modelcycle.cluster.credentials import CredentialSource
@@ -19,38 +21,25 @@ from modelcycle.cluster.kinds import NAMESPACE
 from modelcycle.cluster.kube import KubeCluster
 from modelcycle.cluster.port import Cluster
 from modelcycle.cluster.transport import Transport
+from modelcycle.deployment.effects import ClusterEffects
 from modelcycle.edge.http import serve
 from modelcycle.edge.watching import watch
+from modelcycle.metricstore.prometheus import PrometheusStore
+from modelcycle.registry.mlflow import MlflowRegistry
 from modelcycle.runtime.elector import Elector, LeaseName
 from modelcycle.runtime.fence import LeaseFence, OpenFence
 from modelcycle.runtime.manager import Manager
 from modelcycle.runtime.metrics import Metrics
 from modelcycle.runtime.ports import Adapter, Domain
 from modelcycle.settings import Endpoints, RunOptions, Settings, load_endpoints
+from modelcycle.training.sweeper import Sweeper
 
 LOG = logging.getLogger(__name__)
 DRAIN_SECONDS = 10.0
-DOMAINS = ("modelcycle.training.domain", "modelcycle.deployment.domain", "modelcycle.retrain.domain")
-ADAPTERS = (
-    ("modelcycle.registry.mlflow", "MlflowRegistry", "mlflow"),
-    ("modelcycle.metricstore.prometheus", "PrometheusStore", "prometheus"),
-)
+DOMAINS: tuple[Domain, ...] = (training.DOMAIN, deployment.DOMAIN, retrain.DOMAIN)
 
 
-def load_domains() -> list[Domain]:
-    return [importlib.import_module(name).DOMAIN for name in DOMAINS if importlib.util.find_spec(name)]
-
-
-def load_adapters(endpoints: Endpoints) -> list[Adapter]:
-    """To be called in the running event loop."""
-    return [
-        getattr(importlib.import_module(module), name)(getattr(endpoints, field))
-        for module, name, field in ADAPTERS
-        if importlib.util.find_spec(module)
-    ]
-
-
-async def run(options: RunOptions, domains: Sequence[Domain] | None = None) -> None:
+async def run(options: RunOptions, domains: Sequence[Domain] = DOMAINS) -> None:
     """Run the operator until SIGTERM or SIGINT; raises what it can't go on with."""
     stop = asyncio.Event()
     on_signals(stop)
@@ -64,14 +53,18 @@ async def run(options: RunOptions, domains: Sequence[Domain] | None = None) -> N
         cluster = KubeCluster(transport, bucket, fence, metrics.wrote)
         # The lease has a bucket of its own: it must not be lost because there is much to do.
         lease_cluster = KubeCluster(transport, TokenBucket(5.0, 10), OpenFence(), metrics.wrote)
-        adapters = load_adapters(endpoints)
+        settings = await _settings(options, endpoints, cluster)
+        registry = MlflowRegistry(endpoints.mlflow)
+        adapters: list[Adapter] = [registry, PrometheusStore(endpoints.prometheus), ClusterEffects(cluster)]
         for adapter in adapters:
             stack.push_async_callback(adapter.close)
+        names = tuple(endpoint.name for endpoint in endpoints.mlflow)
+        sweeper = Sweeper(registry, cluster, settings.cluster_id, names, lambda: fence.is_open)
         manager = Manager(
             cluster=cluster,
-            domains=load_domains() if domains is None else domains,
+            domains=domains,
             adapters=adapters,
-            settings=await _settings(options, endpoints, cluster),
+            settings=settings,
             fence=fence,
             metrics=metrics,
             clock=utc_now,
@@ -83,7 +76,7 @@ async def run(options: RunOptions, domains: Sequence[Domain] | None = None) -> N
         LOG.info("%s started, serving /livez, /readyz and /metrics on port %d", identity, port)
         lease = LeaseName(options.lease_namespace, options.lease_name)
         elector = Elector(lease_cluster, lease, identity, fence, manager.duty, utc_now)
-        await _live(manager, elector, source, options, stop)
+        await _live(manager, elector, sweeper, source, options, stop)
     LOG.info("stopped")
 
 
@@ -96,12 +89,17 @@ async def _settings(options: RunOptions, endpoints: Endpoints, cluster: Cluster)
 
 
 async def _live(
-    manager: Manager, elector: Elector, source: CredentialSource, options: RunOptions, stop: asyncio.Event
+    manager: Manager,
+    elector: Elector,
+    sweeper: Sweeper,
+    source: CredentialSource,
+    options: RunOptions,
+    stop: asyncio.Event,
 ) -> None:
     """From the first list to the last write."""
     stopping = asyncio.create_task(stop.wait(), name="stop")
     priming = asyncio.create_task(manager.prime(), name="prime")
-    tasks = {stopping, priming}
+    tasks: set[asyncio.Task[Any]] = {stopping, priming}
     stop_watching = asyncio.Event()
     watching: asyncio.Task[None] | None = None
     try:
@@ -109,8 +107,8 @@ async def _live(
         if not stop.is_set():
             priming.result()
             tasks.remove(priming)
-            tasks |= {asyncio.create_task(work, name=name) for name, work in manager.tasks().items()}
-            tasks.add(asyncio.create_task(elector.run(), name="elector"))
+            work = {**manager.tasks(), "elector": elector.run(), "sweeper": sweeper.run()}
+            tasks |= {asyncio.create_task(one, name=name) for name, one in work.items()}
             # kopf last: at its end it takes every task that is younger than itself for its own, and cancels it.
             watching = asyncio.create_task(
                 watch(manager, source, options.namespaces, stop_watching, lambda: on_signals(stop)), name="kopf"
@@ -124,14 +122,14 @@ async def _live(
             await asyncio.wait({watching})
 
 
-def _raise_unless_stopped(done: set[asyncio.Task[None]], stop: asyncio.Event) -> None:
-    """None of the tasks ends by itself: if one did, and nobody asked for it, then the process has to be started anew."""
+def _raise_unless_stopped(done: set[asyncio.Task[Any]], stop: asyncio.Event) -> None:
+    """None of the tasks ends by itself: if one did, unasked, then the process has to be started anew."""
     for task in done if not stop.is_set() else ():
         task.result()
         raise RuntimeError(f"{task.get_name()} ended unexpectedly")
 
 
-async def _end(manager: Manager, elector: Elector, tasks: set[asyncio.Task[None]]) -> None:
+async def _end(manager: Manager, elector: Elector, tasks: set[asyncio.Task[Any]]) -> None:
     """Finish what is under way while the lease is still being renewed, give the lease back, end the rest."""
     LOG.info("stopping")
     try:

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(app.run(options))
     except (ModelcycleError, ValidationError) as error:
-        LOG.error("the operator can't run: %s", error)  # noqa: TRY400
+        LOG.error("the operator can't run: %s", error)
         return 1
     return 0
 

@@ -178,8 +178,8 @@ def _refuse_pruned(kind: Kind, model: type[ApiModel], wanted: Manifest, answer: 
         lost = sorted(field for field in wanted if stored.get(field) != wanted[field])
         raise Unusable(
             "CrdOutdated",
-            f"the API server did not keep {', '.join(lost)} of the status of {kind.name}: its CRD is another version's, "
-            "apply the operator's own (`modelcycle crds | kubectl apply --server-side -f -`)",
+            f"the API server did not keep {', '.join(lost)} of the status of {kind.name}: its CRD is not that of this "
+            "operator, apply the operator's own (`modelcycle crds | kubectl apply --server-side -f -`)",
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from modelcycle.api.v1alpha1.deployment import DeploymentStatus
 from modelcycle.api.v1alpha1.retrain import RetrainStatus
@@ -21,4 +21,5 @@ def blocked(status: StatusT, error: ModelcycleError, generation: int, now: datet
     before = status.conditions
     reason = error.reason if isinstance(error, Unusable) else REASON_REFUSED
     stalled = merge(before, [Judgement(STALLED, TRUE, reason, str(error))], generation, now)
-    return status.evolve(conditions=(*(one for one in before if one.type != STALLED), *stalled))
+    conditions = (*(one for one in before if one.type != STALLED), *stalled)
+    return cast(StatusT, status.evolve(conditions=conditions))

@@ -79,12 +79,15 @@ class Elector:
         """Give the lease back, so that another replica need not wait until it runs out."""
         await self._go_off_duty()
         self._fence.close()
-        held, self._held = self._held, None
-        if held is None:
+        if self._held is None:
             return
+        self._held = None
         try:
-            await self._cluster.replace(LEASE, _with_spec(held, holderIdentity="", leaseDurationSeconds=1))
-            LOG.info("gave the lease back")
+            # Read it again: the answer to the last renewal may have been lost when the renewing was cancelled.
+            lease = await self._cluster.get(LEASE, self._lease.namespace, self._lease.name)
+            if lease.get("spec", {}).get("holderIdentity") == self._identity:
+                await self._cluster.replace(LEASE, _with_spec(lease, holderIdentity="", leaseDurationSeconds=1))
+                LOG.info("gave the lease back")
         except ModelcycleError as error:
             LOG.warning("the lease could not be given back, it runs out by itself: %s", error)
 

@@ -22,8 +22,12 @@ class LeaseFence:
     def close(self) -> None:
         self._deadline = float("-inf")
 
+    @property
+    def is_open(self) -> bool:
+        return self._monotonic() < self._deadline
+
     def check(self) -> None:
-        if self._monotonic() >= self._deadline:
+        if not self.is_open:
             raise Fenced("this replica does not hold the lease: nothing is written")
 
 

@@ -144,7 +144,7 @@ class Manager:
             queue.close()
 
     async def _look_at_everything(self) -> None:
-        """What the former leader did last may not have come by the watch yet: the first decisions rest on a fresh list."""
+        """The first decisions rest on a fresh list: the former leader's last acts may not have come by the watch yet."""
         while True:
             try:
                 await self.resync.everything()
