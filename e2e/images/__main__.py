@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,18 +15,22 @@ from e2e.images.image import build, describe, run
 
 MEBIBYTE = 1 << 20
 REPOSITORY_IN_IMAGE = "/repository"
+# The statuses that a shell gives.
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; an ImagesError becomes text and status 1."""
     options = _parser().parse_args(arguments)
+    # So that an ended build or run takes its children along and tidies up, as an interrupted one does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         return int(options.action(options))
     except ImagesError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
 
 
 def _build(options: argparse.Namespace) -> int:

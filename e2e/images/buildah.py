@@ -29,23 +29,23 @@ class Buildah:
     storage: Path
 
     def command(self, *arguments: str) -> list[str]:
-        """Give a buildah command line.
+        """Give a buildah command line that takes along all that it started when it ends, or when we do.
 
-        It runs in a mount namespace of its own: whatever buildah mounts, also when it is killed, goes with its process.
+        setpriv ends it with this process, the process namespace ends its children with it (buildah's own would go on),
+        and with the mount namespace go its mounts.
         """
         return [
-            "unshare", "--mount", "--propagation=private", "buildah", f"--root={self.storage}/store",
-            f"--runroot={self.storage}/run", "--storage-driver=overlay", "--storage-opt=overlay.skip_mount_home=true",
-            *arguments,
+            "setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--propagation=private", "--pid", "--fork",
+            "--kill-child", "--mount-proc", "buildah", f"--root={self.storage}/store", f"--runroot={self.storage}/run",
+            "--storage-driver=overlay", "--storage-opt=overlay.skip_mount_home=true", *arguments,
         ]  # fmt: skip
 
     def check(self) -> None:
         """Raise ImagesError where buildah can't work, and say what is missing."""
-        missing = [name for name in ("buildah", "unshare") if shutil.which(name) is None]
-        if missing:
+        if shutil.which("buildah") is None:
             message = (
-                f"Images are built by Docker, Podman or buildah: no engine answers, and {' and '.join(missing)} is not "
-                "installed. On Debian or Ubuntu: apt-get install --no-install-recommends buildah mmdebstrap"
+                "Images are built by Docker, Podman or buildah: no engine answers, and buildah is not installed. "
+                "On Debian or Ubuntu: apt-get install --no-install-recommends buildah mmdebstrap"
             )
             raise ImagesError(message)
         if os.geteuid() != 0:

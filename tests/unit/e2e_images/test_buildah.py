@@ -12,7 +12,7 @@ from e2e.images.errors import ImagesError
 from tests.unit.e2e_images.programs import Programs
 
 REFERENCE = "localhost/modelcycle/sample:2"
-UNSHARE = """\
+SETPRIV = """\
 while [ "$1" != buildah ]; do shift; done
 shift
 exec buildah "$@"
@@ -47,7 +47,7 @@ esac
 
 @pytest.fixture
 def buildah(programs: Programs, tmp_path: Path) -> Buildah:
-    programs.add("unshare", UNSHARE)
+    programs.add("setpriv", SETPRIV)
     programs.add("buildah", STORE.replace("PID", str(os.getpid())))
     return Buildah(tmp_path / "storage")
 
@@ -58,10 +58,11 @@ def words(programs: Programs) -> list[str]:
     return [call.partition("--storage-opt=overlay.skip_mount_home=true ")[2] for call in calls]
 
 
-def test_every_call_has_a_mount_namespace_and_a_store_of_its_own(buildah: Buildah, programs: Programs) -> None:
+def test_every_call_has_namespaces_and_a_store_of_its_own(buildah: Buildah, programs: Programs) -> None:
     assert buildah.has(REFERENCE)
     assert programs.calls()[0] == (
-        f"unshare --mount --propagation=private buildah --root={buildah.storage}/store --runroot={buildah.storage}/run "
+        "setpriv --pdeathsig=KILL unshare --mount --propagation=private --pid --fork --kill-child --mount-proc "
+        f"buildah --root={buildah.storage}/store --runroot={buildah.storage}/run "
         f"--storage-driver=overlay --storage-opt=overlay.skip_mount_home=true inspect --type=image {REFERENCE}"
     )
 
@@ -144,7 +145,7 @@ def test_a_run_gives_the_status_and_leaves_no_container(buildah: Buildah, progra
 
 def test_a_machine_without_buildah_is_told_what_to_install(programs: Programs, tmp_path: Path) -> None:
     assert programs.calls() == []
-    with pytest.raises(ImagesError, match=r"buildah and unshare is not installed.*apt-get install"):
+    with pytest.raises(ImagesError, match=r"buildah is not installed.*apt-get install"):
         Buildah(tmp_path).check()
 
 
