@@ -54,6 +54,7 @@ RECIPES: tuple[Recipe, ...] = (
     _packaged("serving", "training_images/modelcycle_runtime"),
     Recipe("mlflow", "python", ("requirements/mlflow.txt",), ("requirements",)),
     Recipe("prometheus", "prometheus", ()),
+    Recipe("marketdata", "python", ("requirements/marketdata.txt",), ("requirements",)),
     _packaged("training", "training_images/modelcycle_runtime", base="torch"),
 )
 
