@@ -13,7 +13,6 @@ from e2e.cluster import binaries, control_plane, credentials, plan, readiness, r
 from e2e.cluster.control_plane import CONTROLLER_MANAGER, Endpoints
 from e2e.cluster.options import Options
 from e2e.cluster.paths import ClusterPaths
-from e2e.cluster.pki import Pki
 from e2e.cluster.plan import Plan, Process
 from e2e.cluster.processes import Identity, start_daemon
 from e2e.cluster.readiness import Api
@@ -29,14 +28,15 @@ _owners: dict[str, int] = {}
 """The writing ends of the pipes that keep this process's ephemeral clusters alive."""
 
 
-def up(options: Options, paths: ClusterPaths, mark: str) -> None:
+def start(options: Options, paths: ClusterPaths, mark: str) -> record.Record:
+    """Start it; nothing of an earlier one may be left."""
     bin_ = binaries.program("kube-apiserver").parent
     say(f"starting the control plane {options.name}")
     api, etcd, peer, manager = _free_ports(4)
     at = Endpoints(_LOOPBACK, api, etcd, peer)
     users = {"kube-controller-manager": CONTROLLER_MANAGER} if options.controllers else {}
     addresses = (_LOOPBACK, control_plane.FIRST_SERVICE_ADDRESS)
-    token = credentials.make(paths, f"modelcycle-{options.name}", at.server, addresses, users)
+    credentials.make(paths, f"modelcycle-{options.name}", at.server, addresses, users)
     components = [
         control_plane.etcd(paths, bin_, at),
         control_plane.apiserver(paths, bin_, at, alone=not options.controllers),
@@ -46,13 +46,15 @@ def up(options: Options, paths: ClusterPaths, mark: str) -> None:
     paths.logs.mkdir()
     plan.write(Plan(str(paths.root), [_tied(one) for one in components]), paths.plan)
     supervisor = _start(options, paths, mark)
-    names = tuple(one.name for one in components)
-    made = record.Record("local", at.server, supervisor, full=False, controllers=options.controllers, components=names)
+    made = record.Record(at.server, supervisor, full=False, controllers=options.controllers)
     record.write(made, paths)
-    _wait(paths, made, Api(at.server, Pki(paths.pki).ca, token))
+    return made
 
 
-def _wait(paths: ClusterPaths, made: record.Record, api: Api) -> None:
+def settle(options: Options, paths: ClusterPaths, made: record.Record) -> None:
+    """Wait until it can be used; returns at once when it can."""
+    api = Api.of_admin(paths)
+
     def until(what: str, ready: Callable[[], bool]) -> None:
         readiness.wait(what, ready, paths, made.supervisor, seconds=_READY_SECONDS)
 

@@ -11,8 +11,8 @@ from e2e.cluster.control_plane import ADMIN, User
 from e2e.cluster.paths import ClusterPaths
 
 
-def make(paths: ClusterPaths, cluster: str, server: str, addresses: Sequence[str], users: Mapping[str, User]) -> str:
-    """Write all of them, with a kubeconfig for each of `users` (by component); returns the admin's token."""
+def make(paths: ClusterPaths, cluster: str, server: str, addresses: Sequence[str], users: Mapping[str, User]) -> None:
+    """Write all of them, with a kubeconfig for each of `users` (by component)."""
     paths.config.mkdir(mode=0o700, parents=True)
     keys = pki.Pki(paths.pki)
     pki.make(keys, addresses)
@@ -25,4 +25,3 @@ def make(paths: ClusterPaths, cluster: str, server: str, addresses: Sequence[str
         (paths.config / f"{component}.kubeconfig").write_text(content)
     paths.kubeconfig.touch(mode=0o600)
     paths.kubeconfig.write_text(control_plane.kubeconfig(cluster, server, ca, tokens[ADMIN]))
-    return tokens[ADMIN]

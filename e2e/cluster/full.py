@@ -28,7 +28,6 @@ from e2e.cluster.control_plane import CONTROLLER_MANAGER, SCHEDULER, Endpoints
 from e2e.cluster.errors import MachineError
 from e2e.cluster.options import Options
 from e2e.cluster.paths import ClusterPaths
-from e2e.cluster.pki import Pki
 from e2e.cluster.plan import Isolation, Plan, Process
 from e2e.cluster.processes import SYSTEM_PATH, start_daemon
 from e2e.cluster.readiness import Api
@@ -69,17 +68,17 @@ def node_name(cluster: str) -> str:
     return f"{cluster}-node"
 
 
-def up(options: Options, paths: ClusterPaths, mark: str) -> None:
-    """Bring it up; nothing of an earlier one may be left."""
+def start(options: Options, paths: ClusterPaths, mark: str) -> record.Record:
+    """Start it; nothing of an earlier one may be left."""
     reason = unavailable()
     if reason:
         raise MachineError(reason, do="as root: e2e/bootstrap (or `make setup`)")
     kubernetes, dns = binaries.program("kubelet").parent, binaries.program("coredns").parent
-    pause = binaries.program("pause")
+    binaries.program("pause")  # built now, and not while the cluster waits for it
     say(f"starting the cluster {options.name}")
-    cable = network.make(options.name)
+    cable = network.make(options.name, paths.network_namespace)
     at = Endpoints(cable.node_address, 6443, 2379, 2380)
-    token = _write_files(options, paths, at)
+    _write_files(options, paths, at)
     components = _components(options, at)
     leaves = cgroups.make(options.name)
     isolation = _isolation(paths, {"kubernetes": kubernetes, "coredns": dns}, leaves)
@@ -92,18 +91,17 @@ def up(options: Options, paths: ClusterPaths, mark: str) -> None:
     )
     plan.write(todo, paths.plan)
     supervisor = start_daemon(_command(paths, cable), paths.log("supervisor"), mark)
-    names = tuple(one.name for one in components)
-    made = record.Record("local", at.server, supervisor, full=True, controllers=True, components=names)
+    made = record.Record(at.server, supervisor, full=True, controllers=True)
     record.write(made, paths)
-    _settle(options, paths, made, Api(at.server, Pki(paths.pki).ca, token), pause)
+    return made
 
 
 def _inside_paths() -> ClusterPaths:
     return ClusterPaths(_INSIDE / "state")
 
 
-def _write_files(options: Options, paths: ClusterPaths, at: Endpoints) -> str:
-    """Everything that the components read; returns the admin's token."""
+def _write_files(options: Options, paths: ClusterPaths, at: Endpoints) -> None:
+    """Everything that the components read."""
     folders = _folders(paths)
     for folder in (folders.run, folders.var_lib, folders.var_log, folders.tmp, paths.logs):
         folder.mkdir()
@@ -116,7 +114,7 @@ def _write_files(options: Options, paths: ClusterPaths, at: Endpoints) -> str:
         "coredns": node.COREDNS,
     }
     addresses = (at.address, "127.0.0.1", control_plane.FIRST_SERVICE_ADDRESS)
-    token = credentials.make(paths, f"modelcycle-{options.name}", at.server, addresses, users)
+    credentials.make(paths, f"modelcycle-{options.name}", at.server, addresses, users)
     files = node.files(
         _inside_paths(), options.name, node_name(options.name), cgroups.root_name(options.name), str(_cni_folder())
     )
@@ -124,7 +122,6 @@ def _write_files(options: Options, paths: ClusterPaths, at: Endpoints) -> str:
         _write(paths.config / name, content)
     for name, value in node.SYSCTLS.items():
         _write(folders.sysctl / name, value + "\n")
-    return token
 
 
 def _write(file: Path, content: str) -> None:
@@ -163,12 +160,15 @@ def _isolation(paths: ClusterPaths, programs: dict[str, Path], leaves: list[Path
 
 def _command(paths: ClusterPaths, cable: network.Network) -> list[str]:
     """Not `ip netns exec`, which would hide the cgroup hierarchies."""
-    enter = ["nsenter", f"--net={cable.namespace_file}"]
+    enter = ["nsenter", f"--net={cable.namespace}"]
     separate = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
     return [*enter, *separate, "env", f"PYTHONPATH={alone.REPOSITORY}", *alone.supervisor_command(paths)]
 
 
-def _settle(options: Options, paths: ClusterPaths, made: record.Record, api: Api, pause: Path) -> None:
+def settle(options: Options, paths: ClusterPaths, made: record.Record) -> None:
+    """Give it what every cluster has, and wait until it can be used; the same again changes nothing."""
+    api = Api.of_admin(paths)
+
     def until(what: str, ready: Callable[[], bool]) -> None:
         readiness.wait(what, ready, paths, made.supervisor, seconds=_READY_SECONDS)
 
@@ -176,7 +176,7 @@ def _settle(options: Options, paths: ClusterPaths, made: record.Record, api: Api
     kubectl.run(paths.kubeconfig, "apply", "-f", "-", input_=addons.manifest(api.host))
     until("node registered", lambda: api.get(f"/api/v1/nodes/{node_name(options.name)}") is not None)
     with step("loading the pause image", quiet=True):
-        images.load(images.archive_of(pause, node.PAUSE_IMAGE), made.supervisor)
+        images.load(images.archive_of(binaries.program("pause"), node.PAUSE_IMAGE), made.supervisor)
     node_settings.apply(paths.kubeconfig, binaries.program("kubectl"), node_name(options.name), options)
     until("node ready", lambda: _is_ready(api, node_name(options.name)))
     until("DNS ready", lambda: answers(f"{api.host}:53"))

@@ -17,6 +17,7 @@ def enter(isolation: Isolation) -> None:
     for cgroup in isolation.cgroups:
         (Path(cgroup) / "cgroup.procs").write_text("0")
     _mount("--make-rprivate", "/")
+    _let_go_of_network_namespaces()
     _mount("-t", "tmpfs", "-o", "mode=755", "modelcycle-run", isolation.run)
     into_run = [pair for pair in isolation.binds if pair[1].startswith("/run/")]
     for outer, inner in into_run:
@@ -31,6 +32,14 @@ def enter(isolation: Isolation) -> None:
     for stage, inner in staged:
         _mount("--bind", stage, inner)
     os.chdir("/")
+
+
+def _let_go_of_network_namespaces() -> None:
+    """This namespace began as a copy, in which other clusters' networks would live on after their end."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, target, kind, *_ = line.split()
+        if kind == "nsfs":
+            subprocess.run(["umount", "--lazy", target], check=True)
 
 
 def _bind(outer: str, inner: str) -> None:

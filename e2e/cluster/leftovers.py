@@ -11,8 +11,8 @@ from e2e.cluster.paths import ClusterPaths, cluster_paths
 def leftovers(name: str) -> list[str]:
     """One line for each thing that is there: processes, mounts, namespaces, links, cgroups, files.
 
-    Empty once a cluster is down. The list has no nftables rules and no sysctls, since a cluster makes those in its own
-    network namespace only, or sees stand-ins for them (see `node_files.SYSCTLS`).
+    Empty once a cluster is down. There are no nftables rules and no sysctls in the list: a cluster has its own in its
+    network namespace (which shows as a mount), and sees stand-ins for the rest (`node.SYSCTLS`).
     """
     paths = cluster_paths(name)
     found = [f"process {one.pid} ({_command(one.pid)})" for one in processes.marked(mark(paths))]
@@ -33,7 +33,7 @@ def mark(paths: ClusterPaths) -> str:
 def _mounts(paths: ClusterPaths) -> list[str]:
     targets = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     below = f"{paths.root}/"
-    return [target for target in targets if f"{target}/".startswith(below)]
+    return [target for target in targets if target.startswith(below)]
 
 
 def _command(pid: int) -> str:

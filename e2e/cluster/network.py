@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster.errors import MachineError
+from e2e.cluster.locks import locked
 from e2e.cluster.processes import SYSTEM_PATH
 
 POD_RANGE = "10.244.0.0/16"
@@ -26,51 +27,52 @@ _INNER = "eth0"
 
 @dataclass(frozen=True)
 class Network:
-    namespace: str
+    namespace: Path
+    """A file that stands for the namespace, and keeps it alive while it is mounted."""
     machine_end: str
     machine_address: str
     node_address: str
 
-    @property
-    def namespace_file(self) -> Path:
-        return Path("/run/netns") / self.namespace
 
+def make(name: str, namespace: Path) -> Network:
+    """Make the namespace and the cable. Whatever `name` had before must have been removed.
 
-def make(name: str) -> Network:
-    """Make the namespace and the cable. Whatever `name` had before must have been removed."""
-    address = ipaddress.ip_address
-    cable = free_cable(name, _addresses_in_use())
-    network = Network(namespace(name), machine_end(name), str(address(cable + 1)), str(address(cable + 2)))
-    inside = ("-n", network.namespace)
-    _ip("netns", "add", network.namespace)
-    _ip("link", "add", network.machine_end, "type", "veth", "peer", "name", _INNER, "netns", network.namespace)
-    _ip("address", "add", f"{network.machine_address}/30", "dev", network.machine_end)
-    _ip("link", "set", network.machine_end, "up")
-    _ip(*inside, "link", "set", "lo", "up")
-    _ip(*inside, "address", "add", f"{network.node_address}/30", "dev", _INNER)
-    _ip(*inside, "link", "set", _INNER, "up")
-    _ip(*inside, "route", "add", "default", "via", network.machine_address)
+    The namespace gets a file of ours: `ip netns` would leave a mount on /run/netns.
+    """
+    namespace.touch()
+    _run("unshare", f"--net={namespace}", "true")
+    with locked("network"):  # two clusters must not find the same cable free
+        network = _lay_cable(name, namespace)
+    _ip("address", "add", f"{network.node_address}/30", "dev", _INNER, inside=network)
+    _ip("link", "set", "lo", "up", inside=network)
+    _ip("link", "set", _INNER, "up", inside=network)
+    _ip("route", "add", "default", "via", network.machine_address, inside=network)
     _inside(network, "tee", "/proc/sys/net/ipv4/ip_forward", given="1\n")
     _inside(network, "nft", "-f", "-", given=_masquerade())
     return network
 
 
-def remove(name: str) -> None:
+def _lay_cable(name: str, namespace: Path) -> Network:
+    address = ipaddress.ip_address
+    cable = free_cable(name, _addresses_in_use())
+    network = Network(namespace, machine_end(name), str(address(cable + 1)), str(address(cable + 2)))
+    _ip("link", "add", network.machine_end, "type", "veth", "peer", "name", _INNER, "netns", str(namespace))
+    _ip("address", "add", f"{network.machine_address}/30", "dev", network.machine_end)
+    _ip("link", "set", network.machine_end, "up")
+    return network
+
+
+def remove(name: str, namespace: Path) -> None:
     """The namespace takes its end of the cable along, later; so the cable is removed first, at once."""
     if machine_end(name) in _links():
         _ip("link", "delete", machine_end(name))
-    if namespace(name) in _namespaces():
-        _ip("netns", "delete", namespace(name))
+    if namespace.is_mount():
+        _run("umount", str(namespace))
 
 
 def present(name: str) -> list[str]:
-    """What of the cluster's network is on the machine."""
-    found = [f"network namespace {namespace(name)}"] if namespace(name) in _namespaces() else []
-    return found + ([f"network link {machine_end(name)}"] if machine_end(name) in _links() else [])
-
-
-def namespace(name: str) -> str:
-    return f"modelcycle-{name}"
+    """The cluster's cable, if it is on the machine (its namespace is among the mounts)."""
+    return [f"network link {machine_end(name)}"] if machine_end(name) in _links() else []
 
 
 def machine_end(name: str) -> str:
@@ -110,17 +112,12 @@ def _links() -> set[str]:
     return {link.name for link in folder.iterdir()} if folder.is_dir() else set()
 
 
-def _namespaces() -> set[str]:
-    folder = Path("/run/netns")
-    return {file.name for file in folder.iterdir()} if folder.is_dir() else set()
-
-
-def _ip(*arguments: str) -> str:
-    return _run("ip", *arguments)
+def _ip(*arguments: str, inside: Network | None = None) -> str:
+    return _inside(inside, "ip", *arguments) if inside else _run("ip", *arguments)
 
 
 def _inside(network: Network, *command: str, given: str | None = None) -> str:
-    return _run("nsenter", f"--net={network.namespace_file}", *command, given=given)
+    return _run("nsenter", f"--net={network.namespace}", *command, given=given)
 
 
 def _run(*command: str, given: str | None = None) -> str:

@@ -67,6 +67,10 @@ class ClusterPaths:
     def etcd(self) -> Path:
         return self.root / "etcd"
 
+    @property
+    def network_namespace(self) -> Path:
+        return self.root / "netns"
+
     def log(self, component: str) -> Path:
         return self.logs / f"{component}.log"
 

@@ -15,15 +15,17 @@ from typing import Any
 from e2e.cluster import record
 from e2e.cluster.errors import StartError
 from e2e.cluster.paths import ClusterPaths
+from e2e.cluster.pki import Pki
 from e2e.cluster.processes import Identity, is_alive
-from e2e.progress import say
+from e2e.progress import HEARTBEAT_SECONDS, say
 
 _TOO_MANY_STARTS = 8
 
 
 def wait(what: str, ready: Callable[[], bool], paths: ClusterPaths, supervisor: Identity, *, seconds: float) -> None:
     """Ask until `ready`; StartError when time is up, the supervisor has gone, or a component keeps ending."""
-    deadline = time.monotonic() + seconds
+    started = time.monotonic()
+    told = started
     while not ready():
         if not is_alive(supervisor):
             raise StartError(f"{what}: the cluster's supervisor ended", log=paths.log("supervisor"), do=_DO)
@@ -31,8 +33,12 @@ def wait(what: str, ready: Callable[[], bool], paths: ClusterPaths, supervisor: 
             if component.starts >= _TOO_MANY_STARTS:
                 problem = f"{what}: {component.name} ended {component.starts} times, last with {component.last_exit}"
                 raise StartError(problem, log=paths.log(component.name), do=_DO)
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > started + seconds:
             raise StartError(f"{what}: not within {seconds:.0f}s", log=_most_telling_log(paths), do=_DO)
+        if now > told + HEARTBEAT_SECONDS:
+            say(f"{what}: not yet, after {now - started:.0f}s")
+            told = now
         time.sleep(0.1)
     say(f"{what}")
 
@@ -57,6 +63,13 @@ class Api:
 
     def is_ready(self) -> bool:
         return self.get("/readyz") is not None
+
+    @classmethod
+    def of_admin(cls, paths: ClusterPaths) -> Api:
+        """As the kubeconfig that we wrote says."""
+        content = json.loads(paths.kubeconfig.read_text())
+        server, token = content["clusters"][0]["cluster"]["server"], content["users"][0]["user"]["token"]
+        return cls(server, Pki(paths.pki).ca, token)
 
     @property
     def host(self) -> str:

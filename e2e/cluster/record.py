@@ -13,13 +13,11 @@ from e2e.cluster.processes import Identity
 
 @dataclass(frozen=True)
 class Record:
-    provider: str
     server: str
     supervisor: Identity
     full: bool
     """Whether it has a node, in namespaces of its own."""
     controllers: bool
-    components: tuple[str, ...]
 
 
 def write(record: Record, paths: ClusterPaths) -> None:
@@ -34,8 +32,7 @@ def read(paths: ClusterPaths) -> Record | None:
     if content is None:
         return None
     supervisor = Identity(**content.pop("supervisor"))
-    components = tuple(content.pop("components"))
-    return Record(**content, supervisor=supervisor, components=components)
+    return Record(**content, supervisor=supervisor)
 
 
 @dataclass(frozen=True)

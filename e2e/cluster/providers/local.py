@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.cluster import alone, binaries, cgroups, full, images, network, node_settings, processes, record
+from e2e.cluster import alone, binaries, cgroups, full, images, network, processes, record
 from e2e.cluster.errors import ClusterError, MachineError
 from e2e.cluster.leftovers import leftovers, mark
 from e2e.cluster.locks import locked
@@ -30,19 +30,15 @@ class Local:
         return cluster_paths(self.cluster)
 
     def up(self, options: Options) -> None:
+        if options.ephemeral and not options.control_plane_only:
+            raise ClusterError("only a control plane alone can be ephemeral")
         with locked(f"cluster-{self.cluster}"):
             running = self._running()
             if running:
                 _refuse_other_kind(options, running)
-                if running.full:
-                    node_settings.apply(self.paths.kubeconfig, self.kubectl(), full.node_name(self.cluster), options)
-                return
-            if leftovers(self.cluster):
-                with step(f"removing what an earlier {self.cluster} left"):
-                    self._remove()
-            self.paths.root.mkdir(mode=0o700, parents=True)
-            start = alone.up if options.control_plane_only else full.up
-            start(options, self.paths, mark(self.paths))
+                _settle(options, self.paths, running)
+            else:
+                self._start(options)
 
     def down(self) -> None:
         with locked(f"cluster-{self.cluster}"):
@@ -72,12 +68,22 @@ class Local:
         return binaries.program("kubectl")
 
     def _running(self) -> record.Record | None:
-        """The record of a cluster whose supervisor and components all live."""
+        """The record of a cluster whose supervisor lives; that one starts components again by itself."""
         known = record.read(self.paths)
-        if known is None or not processes.is_alive(known.supervisor):
-            return None
-        running = {component.name for component in record.components(self.paths) if component.running}
-        return known if running.issuperset(known.components) else None
+        return known if known and processes.is_alive(known.supervisor) else None
+
+    def _start(self, options: Options) -> None:
+        if leftovers(self.cluster):
+            with step(f"removing what an earlier {self.cluster} left"):
+                self._remove()
+        self.paths.root.mkdir(mode=0o700, parents=True)
+        start = alone.start if options.control_plane_only else full.start
+        started = start(options, self.paths, mark(self.paths))
+        try:
+            _settle(options, self.paths, started)
+        except ClusterError:
+            processes.end(started.supervisor)  # its files stay, to be read
+            raise
 
     def _remove(self) -> None:
         known = record.read(self.paths)
@@ -86,7 +92,7 @@ class Local:
         alone.let_go(self.cluster)
         self._end_stragglers()
         cgroups.remove(self.cluster)
-        network.remove(self.cluster)
+        network.remove(self.cluster, self.paths.network_namespace)
         _remove_folder(self.paths.root)
         remaining = leftovers(self.cluster)
         if remaining:
@@ -98,6 +104,10 @@ class Local:
         pids = [*cgroups.members(self.cluster), *(one.pid for one in processes.marked(mark(self.paths)))]
         for process in filter(None, map(processes.identify, pids)):
             processes.end(process)
+
+
+def _settle(options: Options, paths: ClusterPaths, started: record.Record) -> None:
+    (full if started.full else alone).settle(options, paths, started)
 
 
 def _describe(component: record.Component) -> str:
