@@ -17,7 +17,7 @@ import modelcycle.training.domain as training
 from modelcycle.clock import utc_now
 from modelcycle.cluster.bucket import TokenBucket
 from modelcycle.cluster.credentials import CredentialSource
-from modelcycle.cluster.kinds import NAMESPACE
+from modelcycle.cluster.kinds import MODEL_TRAINING, NAMESPACE
 from modelcycle.cluster.kube import KubeCluster
 from modelcycle.cluster.port import Cluster
 from modelcycle.cluster.transport import Transport
@@ -69,13 +69,19 @@ async def run(options: RunOptions, domains: Sequence[Domain] = DOMAINS) -> None:
             metrics=metrics,
             clock=utc_now,
             identity=identity,
+            forgotten=lambda key: sweeper.soon() if key.kind == MODEL_TRAINING.name else None,
             namespaces=options.namespaces,
             workers=options.workers,
         )
         port = await stack.enter_async_context(serve(options.port, manager.live, manager.ready, manager.exposed))
         LOG.info("%s started, serving /livez, /readyz and /metrics on port %d", identity, port)
         lease = LeaseName(options.lease_namespace, options.lease_name)
-        elector = Elector(lease_cluster, lease, identity, fence, manager.duty, utc_now)
+
+        async def duty() -> None:
+            sweeper.soon()  # a training may have gone while nobody was on duty
+            await manager.duty()
+
+        elector = Elector(lease_cluster, lease, identity, fence, duty, utc_now)
         await _live(manager, elector, sweeper, source, options, stop)
     LOG.info("stopped")
 

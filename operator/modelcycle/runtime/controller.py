@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,7 @@ class Parts:
     settings: Settings
     clock: Clock
     metrics: Metrics
+    forgotten: Callable[[Key], None]
 
 
 class Controller:
@@ -175,6 +177,7 @@ class Controller:
             self._parts.effects.forget(str(before))
             self._failing.pop(key, None)
             self.queue.forget(key)
+            self._parts.forgotten(key)
         if uid is not None:
             self._lives[key] = uid
 

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -23,7 +23,7 @@ from modelcycle.runtime.effects import EffectRunner
 from modelcycle.runtime.facts import FactBook, poll
 from modelcycle.runtime.metrics import Metrics
 from modelcycle.runtime.outcomes import OutcomeBook
-from modelcycle.runtime.ports import Adapter, Domain, EffectHandler
+from modelcycle.runtime.ports import Adapter, Domain, EffectHandler, Key
 from modelcycle.runtime.queue import WorkQueue
 from modelcycle.runtime.recorder import Recorder
 from modelcycle.runtime.resync import Resync
@@ -37,7 +37,10 @@ LAG_SECONDS = 10.0  # an event loop that is later than this is not alive
 
 
 class Manager:
-    """One replica's working parts. It decides and writes only while it is on duty, but keeps its cache warm always."""
+    """One replica's working parts. It decides and writes only while it is on duty, but keeps its cache warm always.
+
+    ``forgotten`` is called, on duty, for each resource that is gone.
+    """
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Manager:
         metrics: Metrics,
         clock: Clock,
         identity: str,
+        forgotten: Callable[[Key], None],
         namespaces: Sequence[str] = (),
         workers: int = 8,
     ) -> None:
@@ -69,6 +73,7 @@ class Manager:
             settings=settings,
             clock=clock,
             metrics=metrics,
+            forgotten=forgotten,
         )
         self.controllers = tuple(Controller(one, parts, WorkQueue(one.kind, metrics)) for one in domains)
         self.queues = {one.domain.kind: one.queue for one in self.controllers}
@@ -144,7 +149,7 @@ class Manager:
             queue.close()
 
     async def _look_at_everything(self) -> None:
-        """The first decisions rest on a fresh list: the former leader's last acts may not have come by the watch yet."""
+        """A fresh list before the first decision: the former leader's last acts may not have come by the watch yet."""
         while True:
             try:
                 await self.resync.everything()
