@@ -127,7 +127,7 @@ def test_a_half_written_record_is_no_cluster(paths: ClusterPaths, content: str |
 
 
 def test_a_record_survives_its_file(paths: ClusterPaths) -> None:
-    made = record.Record("local", "https://x", Identity(1, "s"), full=True, controllers=True, components=("etcd",))
+    made = record.Record("https://x", Identity(1, "s"), full=True, controllers=True)
     record.write(made, paths)
     assert record.read(paths) == made
 
