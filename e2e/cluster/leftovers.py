@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from e2e.cluster import cgroups, network, processes
+from e2e.cluster import cgroups, mounts, network, processes
 from e2e.cluster.paths import ClusterPaths, cluster_paths
 
 
@@ -17,7 +17,7 @@ def leftovers(name: str) -> list[str]:
     paths = cluster_paths(name)
     found = [f"process {one.pid} ({_command(one.pid)})" for one in processes.marked(mark(paths))]
     found += [f"process {pid} ({_command(pid)}) in its cgroup" for pid in cgroups.members(name)]
-    found += [f"mount {target}" for target in _mounts(paths)]
+    found += [f"mount {target}" for target in mounts.below(paths.root)]
     found += network.present(name)
     found += [f"cgroup {folder}" for folder in cgroups.folders(name) if folder.exists()]
     if paths.root.exists():
@@ -28,12 +28,6 @@ def leftovers(name: str) -> list[str]:
 def mark(paths: ClusterPaths) -> str:
     """What the cluster's processes carry in their environment."""
     return str(paths.root)
-
-
-def _mounts(paths: ClusterPaths) -> list[str]:
-    targets = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    below = f"{paths.root}/"
-    return [target for target in targets if target.startswith(below)]
 
 
 def _command(pid: int) -> str:

@@ -62,12 +62,10 @@ def _lay_cable(name: str, namespace: Path) -> Network:
     return network
 
 
-def remove(name: str, namespace: Path) -> None:
-    """The namespace takes its end of the cable along, later; so the cable is removed first, at once."""
+def remove(name: str) -> None:
+    """Remove the cable at once; the namespace would take its end of it along, but later."""
     if machine_end(name) in _links():
         _ip("link", "delete", machine_end(name))
-    if namespace.is_mount():
-        _run("umount", str(namespace))
 
 
 def present(name: str) -> list[str]:

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.cluster import alone, binaries, cgroups, full, images, network, processes, record
+from e2e.cluster import alone, binaries, cgroups, full, images, mounts, network, processes, record
 from e2e.cluster.errors import ClusterError, MachineError
 from e2e.cluster.leftovers import leftovers, mark
 from e2e.cluster.locks import locked
@@ -92,7 +92,8 @@ class Local:
         alone.let_go(self.cluster)
         self._end_stragglers()
         cgroups.remove(self.cluster)
-        network.remove(self.cluster, self.paths.network_namespace)
+        network.remove(self.cluster)
+        mounts.remove_below(self.paths.root)
         _remove_folder(self.paths.root)
         remaining = leftovers(self.cluster)
         if remaining:

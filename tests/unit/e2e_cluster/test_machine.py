@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from e2e import progress
-from e2e.cluster import cgroups, images, leftovers
+from e2e.cluster import cgroups, images, leftovers, mounts
 from e2e.cluster.__main__ import main
 from e2e.cluster.errors import ClusterError
 
@@ -27,6 +27,13 @@ def test_version_1_has_a_folder_in_each_real_hierarchy(tmp_path: Path) -> None:
 def test_version_2_has_one(tmp_path: Path) -> None:
     (tmp_path / "cgroup.controllers").touch()
     assert cgroups.folders("x", tmp_path) == [tmp_path / "modelcycle-x"]
+
+
+def test_mounts_below_a_folder_are_found_by_their_whole_name(tmp_path: Path) -> None:
+    table = tmp_path / "mounts"
+    lines = ["/", "/state/x", "/state/x/netns", "/state/x-y/netns", r"/state/x/with\040space", "/state/x/netns"]
+    table.write_text("".join(f"nsfs {target} nsfs rw 0 0\n" for target in lines))
+    assert mounts.below(Path("/state/x"), table) == ["/state/x/netns", "/state/x/with space", "/state/x/netns"]
 
 
 def test_a_cluster_that_never_was_left_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
