@@ -41,6 +41,7 @@ METRIC_LOSS_SQUARED = "modelcycle_feedback_loss_squared_total"
 METRIC_LOSS_NONFINITE = "modelcycle_feedback_nonfinite_total"
 METRIC_FEEDBACK_REJECTED = "modelcycle_feedback_rejected_total"
 METRIC_WATERMARK = "modelcycle_feedback_watermark_seconds"
+METRIC_MODEL_INFO = "modelcycle_model_info"
 
 # --- artifacts of a run, relative to its root and to the folder of a fetched version ---------------------------------
 ARTIFACT_BASELINE = "modelcycle/baseline.json"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,7 @@ def test_times(text: str, expected: int) -> None:
 # --- digests ---------------------------------------------------------------------------------------------------------
 
 FLOATS = st.floats(width=64, allow_nan=False)
+DAYS = st.dates(date(1900, 1, 1), date(2100, 1, 1))
 LINES = st.lists(
     st.tuples(DAYS, FLOATS, FLOATS, FLOATS),
     min_size=1,

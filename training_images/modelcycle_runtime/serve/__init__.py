@@ -1,0 +1,1 @@
+"""Serves one version of one model by the Open Inference Protocol v2, and scores the labels that come back."""
