@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from modelcycle.constants import TAG_OWNER
-from modelcycle.deployment.scene import DEGRADED, STALLED, Draft, Scene
+from modelcycle.deployment.scene import DEGRADED, PROGRESSING, STALLED, Draft, Scene
 from modelcycle.registry.port import ClaimModel
 
 CLAIM_AGAIN = timedelta(seconds=15)
@@ -56,7 +56,10 @@ def _claimed(scene: Scene, draft: Draft, replaced: str | None) -> Draft:
     asked = draft.asking(effect).again(CLAIM_AGAIN)
     if outcome is not None and not outcome.ok and not outcome.retryable:
         return asked.finding(DEGRADED, "ClaimRefused", f"MLflow refuses the owner tag: {outcome.error}")
-    return asked.with_status(owner=outcome is not None and outcome.value == tag(scene))
+    if outcome is not None and outcome.value == tag(scene):
+        return asked.with_status(owner=True)
+    message = f"becoming the owner of the aliases of model {scene.spec.model.name}"
+    return asked.with_status(owner=False).finding(PROGRESSING, "ClaimingModel", message)
 
 
 def _effect(scene: Scene, replaced: str | None) -> ClaimModel:

@@ -194,11 +194,11 @@ def _entered(scene: Scene, draft: Draft, record: ServedVersion, purpose: Purpose
         step_name=steps[0].name if steps and purpose in TRIED else purpose.value.lower(),
         step_since=scene.now,
     )
-    note = f"version {record.version} is on its way ({purpose.value}), version {_serving(draft.status)} serves"
+    note = f"version {record.version} is on its way ({purpose.value}), {_serving(draft.status)}"
     event = Event("RolloutStarted", note, f"{purpose.value}-v{record.version}-{occasion(scene.written)}")
     retiring = tuple(r for r in draft.status.retiring if r.version != record.version)
     return draft.with_status(candidate=candidate, retiring=retiring).telling(event)
 
 
 def _serving(status: DeploymentStatus) -> str:
-    return status.stable.version if status.stable else "none"
+    return f"version {status.stable.version} serves" if status.stable else "nothing serves yet"

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from modelcycle.api.v1alpha1.common import Condition, ConditionStatus
 from modelcycle.api.v1alpha1.deployment import Candidate, DeploymentStatus, ServedVersion
-from modelcycle.core.conditions import FALSE, TRUE, Judgement, find, is_true, merge
+from modelcycle.core.conditions import FALSE, TRUE, Judgement, is_true, merge
 from modelcycle.core.plan import Event, EventType
 from modelcycle.deployment import children, template
 from modelcycle.deployment.advice import advice
 from modelcycle.deployment.scene import DEGRADED, PROGRESSING, READY, STALLED, Draft, Finding, Scene
-from modelcycle.deployment.trouble import Fault, trouble
+from modelcycle.deployment.trouble import trouble
 
 WARNED = (DEGRADED, STALLED)
 
@@ -101,24 +101,17 @@ def _progressing(scene: Scene, draft: Draft) -> Judgement:
 
 
 def _degraded(scene: Scene, draft: Draft) -> Judgement:
+    """A version is stable only once it was ready, so whatever keeps its pods from being ready is decay, not a start."""
     stable = draft.status.stable
     found = trouble(scene.pods(stable.version)) if stable else None
-    if stable is not None and found is not None and (found.fault is Fault.VERSION or not _starting(scene)):
+    if stable is not None and found is not None:
         return Judgement(DEGRADED, TRUE, found.reason, f"pods of version {stable.version} fail: {found.message}")
     reported = _first(draft, DEGRADED)
     if reported is not None:
         return Judgement(DEGRADED, TRUE, reported.reason, reported.message)
-    if stable is not None and _ready_pods(scene) == 0 and is_true(scene.written.conditions, READY):
+    if stable is not None and _ready_pods(scene) == 0:
         return Judgement(DEGRADED, TRUE, "NothingReady", f"no pod of version {stable.version} is ready any more")
-    before = find(scene.written.conditions, DEGRADED)
-    if stable is not None and _ready_pods(scene) == 0 and before is not None and before.reason == "NothingReady":
-        return Judgement(DEGRADED, before.status, before.reason, before.message)
     return Judgement(DEGRADED, FALSE, "AsExpected", "")
-
-
-def _starting(scene: Scene) -> bool:
-    """Whether nothing was ever ready: a pod that waits for its image or for MLflow is progress then, not decay."""
-    return find(scene.written.conditions, READY) is None or not is_true(scene.written.conditions, READY)
 
 
 def _stalled(draft: Draft) -> Judgement:
@@ -147,19 +140,24 @@ def _since(condition: Condition | None) -> str:
 def summary(scene: Scene, draft: Draft) -> str:
     """What serves, what is tried, what is wrong, and the command for what one would want next."""
     status = draft.status
+    found = _worst_first(draft)
     parts = [_serving(scene, status)]
-    if status.candidate is not None:
+    if status.candidate is not None and not any(finding.type == PROGRESSING for finding in found):
         parts.append(_trying(status.candidate))
-    parts += [f"{finding.message}." for finding in _worst_first(draft)]
+    parts += [_sentence(finding.message) for finding in found]
     parts += [advice(scene.resource, status)]
     return " ".join(part for part in parts if part)
+
+
+def _sentence(message: str) -> str:
+    return f"{message[:1].upper()}{message[1:]}."
 
 
 def _serving(scene: Scene, status: DeploymentStatus) -> str:
     if status.stable is None:
         return "Nothing serves yet."
     pinned = " (pinned)" if scene.spec.model.version == status.stable.version else ""
-    return f"Version {status.stable.version}{pinned} serves: {_ready_pods(scene)} of {scene.spec.replicas} pods ready."
+    return f"Version {status.stable.version}{pinned} serves ({_ready_pods(scene)} pods ready, {scene.spec.replicas} wanted)."
 
 
 def _trying(candidate: Candidate) -> str:

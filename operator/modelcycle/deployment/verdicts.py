@@ -101,8 +101,8 @@ def _recorded(scene: Scene, draft: Draft, verdict: VerdictRecord) -> Draft:
 
 
 def _evidence(scene: Scene, verdict: VerdictRecord) -> str:
-    deployment = f"{scene.resource.namespace}/{scene.resource.name}"
-    return json.dumps({"deployment": deployment} | verdict.evolve(recorded=False).manifest(), sort_keys=True)
+    told = {name: value for name, value in verdict.manifest().items() if name not in ("version", "recorded")}
+    return json.dumps(told | {"deployment": f"{scene.resource.namespace}/{scene.resource.name}"}, sort_keys=True)
 
 
 def _judged(scene: Scene, draft: Draft, candidate: Candidate, verdict: Verdict, reason: str, message: str) -> Draft:

@@ -1,0 +1,419 @@
+"""A world for a deployment to live in: a registry, a cluster and a metric store in memory, driven pass by pass.
+
+It does what the runtime, Kubernetes and MLflow do, no more: plans are carried out in their order, effects' outcomes and
+facts are seen by later passes only, and the status goes through JSON as it does in the API server. What must hold at
+any time is checked in every pass.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from modelcycle import constants as names
+from modelcycle.api.v1alpha1.common import ModelFile
+from modelcycle.api.v1alpha1.deployment import DeploymentSpec, DeploymentStatus
+from modelcycle.core.conditions import find
+from modelcycle.core.observed import ContainerView, DeploymentView, ObjectView, Observed, PodView, Resource
+from modelcycle.core.plan import Effect, Fact, FactRequest, Manifest, Outcome, Plan
+from modelcycle.deployment.decide import decide
+from modelcycle.deployment.effects import EnsureFeedbackKey
+from modelcycle.deployment.metrics import BUCKETS
+from modelcycle.metricstore.port import MetricQuery, Reading, Series
+from modelcycle.registry.port import (
+    AliasMoved,
+    ClaimModel,
+    ModelFact,
+    ModelReading,
+    MoveAlias,
+    ReadVersion,
+    SetVersionTags,
+    VersionInfo,
+)
+from modelcycle.settings import Endpoints, MlflowEndpoint, PrometheusEndpoint, Settings
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+UID = "11111111-2222-3333-4444-555555555555"
+OWNER = f"c1/quant/hedge/{UID}"
+MODEL = "quant.hedge"
+SETTINGS = Settings(
+    cluster_id="c1",
+    serving_image="serving:1",
+    endpoints=Endpoints(
+        mlflow=(MlflowEndpoint(name="default", url="http://mlflow:5000", model_prefixes=("{namespace}.",)),),
+        prometheus=(PrometheusEndpoint(name="default", url="http://prometheus:9090"),),
+    ),
+)
+
+
+def version_info(version: str) -> VersionInfo:
+    return VersionInfo(
+        model=MODEL,
+        version=version,
+        run_id=f"run{version}",
+        model_root=f"mlflow-artifacts:/7/models/m-{version}/artifacts",
+        run_root=f"mlflow-artifacts:/7/run{version}/artifacts",
+        files=(ModelFile(path="model/model.onnx", size=10, sha256="a" * 64),),
+        digest="b" * 64,
+    )
+
+
+@dataclass
+class Registry:
+    """MLflow. ``up``: it answers."""
+
+    aliases: dict[str, str] = field(default_factory=dict)
+    exists: bool = True
+    owner: str | None = OWNER
+    up: bool = True
+    versions: set[str] = field(default_factory=lambda: {str(n) for n in range(1, 10)})
+    unusable: dict[str, tuple[str, str]] = field(default_factory=dict)
+    refuses_moves: bool = False
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    moves: list[MoveAlias] = field(default_factory=list)
+
+    def reading(self) -> ModelReading:
+        return ModelReading(self.exists, tuple(sorted(self.aliases.items())), self.owner)
+
+
+@dataclass
+class Workload:
+    """A Deployment with its pods. ``ready`` follows ``replicas`` as ``World.tick`` lets it."""
+
+    manifest: Manifest
+    ready: int = 0
+
+    @property
+    def version(self) -> str:
+        return str(self.manifest["metadata"]["labels"][names.LABEL_MODEL_VERSION])
+
+    @property
+    def replicas(self) -> int:
+        return int(self.manifest["spec"]["replicas"])
+
+
+@dataclass
+class Live:
+    """What a version did since the step began, as Prometheus would tell. Latencies all below ``seconds``."""
+
+    requests: int = 0
+    errors: int = 0
+    seconds: float = 0.01
+    losses: tuple[float, ...] = ()
+
+
+def crashed(kind: str, message: str, *, init: bool = False, restarts: int = 1) -> ContainerView:
+    words = json.dumps({"modelcycle": 1, "class": kind, "message": message})
+    name = "fetch" if init else "serve"
+    return ContainerView(name, init=init, restarts=restarts, exit_code=65, terminated_message=words)
+
+
+def pulling(reason: str = "ImagePullBackOff") -> ContainerView:
+    return ContainerView("serve", waiting_reason=reason, waiting_message="no such image")
+
+
+class World:
+    """``spec``: fields of the ModelDeployment's spec; the model's name is given."""
+
+    def __init__(self, *, model: dict[str, Any] | None = None, **spec: Any) -> None:
+        self.document = {"model": {"name": MODEL} | (model or {})} | spec
+        self.status = DeploymentStatus()
+        self.annotations: dict[str, str] = {}
+        self.registry = Registry()
+        self.settings = SETTINGS
+        self.workloads: dict[str, Workload] = {}
+        self.objects: dict[tuple[str, str], Manifest] = {}
+        self.broken: dict[str, ContainerView] = {}
+        self.unready: set[str] = set()
+        self.live: dict[str, Live] = {}
+        self.prometheus_up = True
+        self.facts: dict[FactRequest, Fact] = {}
+        self.outcomes: dict[Effect, Outcome] = {}
+        self.events: dict[tuple[str, str], str] = {}
+        self.now = START
+        self.generation = 1
+        self.invalid: str | None = None
+        self.served_once = False
+        self.retried: set[str] = set()
+        self.writes = 0
+        self.statuses: list[DeploymentStatus] = []
+
+    # --- what decide sees ---------------------------------------------------------------------------------------------
+    @property
+    def spec(self) -> DeploymentSpec:
+        return DeploymentSpec.model_validate(self.document)
+
+    def resource(self) -> Resource[DeploymentSpec, DeploymentStatus]:
+        return Resource(
+            namespace="quant",
+            name="hedge",
+            uid=UID,
+            generation=self.generation,
+            resource_version="1",
+            created=START,
+            spec=self.spec,
+            status=self.status,
+            raw_spec={},
+            annotations=self.annotations,
+            invalid=self.invalid,
+        )
+
+    def observed(self) -> Observed[DeploymentSpec, DeploymentStatus]:
+        return Observed(
+            self.resource(),
+            self.settings,
+            pods=tuple(pod for workload in self.workloads.values() for pod in self._pods(workload)),
+            deployments=tuple(self._view(name, workload) for name, workload in self.workloads.items()),
+            objects=tuple(
+                ObjectView(m["apiVersion"], kind, "quant", name, f"uid-{name}", m["metadata"]["labels"], None)
+                for (kind, name), m in self.objects.items()
+            ),
+            outcomes=dict(self.outcomes),
+            facts=dict(self.facts),
+        )
+
+    def _view(self, name: str, workload: Workload) -> DeploymentView:
+        return DeploymentView(
+            namespace="quant",
+            name=name,
+            uid=f"uid-{name}",
+            labels=workload.manifest["metadata"]["labels"],
+            spec_hash=None,
+            created=START,
+            replicas=workload.replicas,
+            existing=workload.replicas,
+            ready=workload.ready,
+            updated=workload.replicas,
+            available=workload.ready,
+            settled=True,
+        )
+
+    def _pods(self, workload: Workload) -> list[PodView]:
+        labels = workload.manifest["spec"]["template"]["metadata"]["labels"]
+        broken = self.broken.get(workload.version)
+        return [
+            PodView(
+                namespace="quant",
+                name=f"v{workload.version}-{index}",
+                uid=f"pod-{workload.version}-{index}",
+                labels=labels,
+                created=START,
+                phase="Running",
+                ready=index < workload.ready,
+                containers=(broken,) if broken and index >= workload.ready else (),
+            )
+            for index in range(max(workload.replicas, workload.ready))
+        ]
+
+    # --- one pass -----------------------------------------------------------------------------------------------------
+    def step(self) -> Plan[DeploymentStatus]:
+        """Decide, check, carry out."""
+        observed = self.observed()
+        plan = decide(observed, self.now)
+        assert plan == decide(self.observed(), self.now), "the same observation must give the same plan"
+        self._check(plan)
+        for manifest in plan.apply:
+            self._apply(manifest)
+        for ref in plan.delete:
+            self.workloads.pop(ref.name, None)
+            self.objects.pop((ref.kind, ref.name), None)
+        for event in plan.events:
+            self.events.setdefault((event.reason, event.transition), event.note)
+        self._subscribe(plan.facts)
+        after = DeploymentStatus.model_validate(json.loads(json.dumps(plan.status.manifest())))
+        self.writes += after.manifest() != self.status.manifest()
+        self.status = after
+        self.statuses.append(after)
+        for effect in plan.effects:
+            self._carry_out(effect)
+        self._invariants()
+        return plan
+
+    def _check(self, plan: Plan[DeploymentStatus]) -> None:
+        for effect in plan.effects:
+            if isinstance(effect, MoveAlias):
+                intents = {(m.alias, m.to, m.expect) for m in self.status.alias_moves}
+                assert (effect.alias, effect.to, effect.expect) in intents, "no alias is moved without its intent"
+                judged = {v.version for v in self.status.verdicts} | self.retried
+                assert effect.to is None or effect.to in judged, "the verdict comes before the alias"
+
+    def _apply(self, manifest: Manifest) -> None:
+        name = manifest["metadata"]["name"]
+        assert manifest["metadata"]["ownerReferences"][0]["uid"] == UID
+        if manifest["kind"] == "Deployment":
+            assert manifest["spec"]["replicas"] >= 1
+            before = self.workloads.get(name)
+            ready = min(before.ready, manifest["spec"]["replicas"]) if before else 0
+            self.workloads[name] = Workload(manifest, ready)
+        else:
+            self.objects[manifest["kind"], name] = manifest
+
+    def _invariants(self) -> None:
+        ready = sum(workload.ready for workload in self.workloads.values())
+        self.served_once = self.served_once or (self.status.stable is not None and ready > 0)
+        if self.served_once and not self.broken and not self.unready:
+            assert ready > 0, "once something serves, something always serves"
+        versions = [record.version for record in self.status.verdicts]
+        assert len(versions) == len(set(versions)), "one verdict for each version"
+        total = sum(workload.replicas for workload in self.workloads.values())
+        bound = 2 * self.spec.replicas * (1 + len(self.status.retiring))
+        assert total <= max(bound, 2), "the surge is bounded"
+
+    # --- the outside --------------------------------------------------------------------------------------------------
+    def _carry_out(self, effect: Effect) -> None:
+        before = self.outcomes.get(effect)
+        if before is not None and before.ok:
+            return
+        if not self.registry.up and not isinstance(effect, EnsureFeedbackKey):
+            self.outcomes[effect] = Outcome(
+                self.now, error="MLflow does not answer", error_kind="Unavailable", retryable=True
+            )
+            return
+        self.outcomes[effect] = self._answer(effect)
+
+    def _answer(self, effect: Effect) -> Outcome:
+        registry = self.registry
+        match effect:
+            case ReadVersion(version=version):
+                if version in registry.unusable:
+                    kind, message = registry.unusable[version]
+                    return Outcome(self.now, error=message, error_kind=kind)
+                if version not in registry.versions:
+                    return Outcome(self.now, error=f"no version {version}", error_kind="NotFound")
+                return Outcome(self.now, version_info(version))
+            case ClaimModel(owner=owner, replace=replaced):
+                if registry.owner in (None, replaced):
+                    registry.owner = owner
+                return Outcome(self.now, registry.owner)
+            case SetVersionTags(version=version, tags=tags):
+                registry.tags.setdefault(version, {}).update(tags)
+                return Outcome(self.now)
+            case MoveAlias():
+                return self._move(effect)
+            case EnsureFeedbackKey():
+                return Outcome(self.now)
+        raise AssertionError(f"unexpected effect {effect}")
+
+    def _move(self, effect: MoveAlias) -> Outcome:
+        registry = self.registry
+        if registry.refuses_moves:
+            return Outcome(self.now, error="403", error_kind="Refused")
+        named = registry.aliases.get(effect.alias)
+        if named != effect.to and named != effect.expect:
+            return Outcome(self.now, AliasMoved(named, moved=False))
+        registry.moves.append(effect)
+        registry.aliases.pop(effect.alias, None)
+        if effect.to:
+            registry.aliases[effect.alias] = effect.to
+        return Outcome(self.now, AliasMoved(effect.to, moved=True))
+
+    def _subscribe(self, wanted: frozenset[FactRequest]) -> None:
+        self.facts = {request: self.facts.get(request, Fact(None)) for request in wanted}
+
+    def poll(self) -> None:
+        """Read all facts that somebody wants."""
+        for request, before in self.facts.items():
+            if isinstance(request, ModelFact):
+                up, value = self.registry.up, self.registry.reading()
+            else:
+                assert isinstance(request, MetricQuery)
+                up, value = self.prometheus_up, self._metrics(request)
+            self.facts[request] = Fact(self.now, value) if up else replace(before, error="connection refused")
+
+    def _metrics(self, query: MetricQuery) -> Reading:
+        series = [s for version, live in self.live.items() for s in self._series(query, version, live)]
+        start = float(query.start or 0)
+        return Reading(self.now.timestamp(), tuple(series), start, float(query.step_seconds or 1))
+
+    def _series(self, query: MetricQuery, version: str, live: Live) -> list[Series]:
+        if query.query.startswith(BUCKETS):
+            bounds = ((0.005, 0), (0.01, 0), (0.025, 0), (0.1, 0), (1.0, 0))
+            counts = [(str(b), live.requests if live.seconds <= b else 0) for b, _ in bounds]
+            return [self._one(query, n, version=version, le=le) for le, n in [*counts, ("+Inf", live.requests)]]
+        values = {
+            names.METRIC_FEEDBACK_ROWS: float(len(live.losses)),
+            names.METRIC_LOSS_POSITIVE: sum(x for x in live.losses if x > 0),
+            names.METRIC_LOSS_NEGATIVE: -sum(x for x in live.losses if x < 0),
+            names.METRIC_LOSS_SQUARED: sum(x * x for x in live.losses),
+        }
+        rows = [self._one(query, n, __name__=name, version=version) for name, n in values.items()]
+        codes = {"200": live.requests - live.errors, "500": live.errors}
+        return rows + [
+            self._one(query, n, __name__=names.METRIC_REQUESTS, version=version, code=code) for code, n in codes.items()
+        ]
+
+    def _one(self, query: MetricQuery, value: float, **labels: str) -> Series:
+        start = float(query.start or 0)
+        return Series(tuple(sorted(labels.items())), ((start, 0.0), (self.now.timestamp(), float(value))))
+
+    # --- driving ------------------------------------------------------------------------------------------------------
+    def tick(self, seconds: float = 5) -> Plan[DeploymentStatus]:
+        """Time goes on, pods become ready, facts are read, then one pass."""
+        self.now += timedelta(seconds=seconds)
+        for workload in self.workloads.values():
+            stuck = workload.version in self.broken or workload.version in self.unready
+            workload.ready = 0 if stuck else workload.replicas
+        self.poll()
+        return self.step()
+
+    def settle(self, ticks: int = 15) -> Plan[DeploymentStatus]:
+        plan = self.tick()
+        for _ in range(ticks):
+            plan = self.tick()
+        return plan
+
+    def serving(self, version: str = "1", **more: Any) -> World:
+        """Settled, with ``version`` as champion."""
+        self.registry.aliases["champion"] = version
+        self.document |= more
+        self.settle()
+        assert self.stable == version
+        return self
+
+    def challenge(self, version: str) -> None:
+        self.registry.aliases["challenger"] = version
+
+    def until(self, step: str, ticks: int = 12) -> World:
+        """Go on until the candidate is in ``step``."""
+        for _ in range(ticks):
+            if self.status.candidate and self.status.candidate.step_name == step:
+                return self
+            self.tick()
+        raise AssertionError(f"never came to step {step}: {self.status.summary}")
+
+    def answered(self, requests: int = 200) -> None:
+        """Both versions answer well."""
+        for version in (self.stable, self.candidate):
+            if version:
+                self.live[version] = Live(requests=requests)
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+    @property
+    def stable(self) -> str | None:
+        return self.status.stable.version if self.status.stable else None
+
+    @property
+    def candidate(self) -> str | None:
+        return self.status.candidate.version if self.status.candidate else None
+
+    @property
+    def pods(self) -> dict[str, int]:
+        """Version -> pods wanted."""
+        return {workload.version: workload.replicas for workload in self.workloads.values()}
+
+    def verdict(self, version: str) -> str | None:
+        found = (f"{v.verdict.value}/{v.reason}" for v in self.status.verdicts if v.version == version)
+        return next(found, None)
+
+    def condition(self, type_: str) -> str:
+        condition = find(self.status.conditions, type_)
+        return f"{condition.status.value}/{condition.reason}" if condition else "absent"
+
+    def message(self, type_: str) -> str:
+        condition = find(self.status.conditions, type_)
+        return condition.message if condition else ""
+
+    def told(self, reason: str) -> int:
+        return sum(1 for told, _ in self.events if told == reason)
