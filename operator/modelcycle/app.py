@@ -42,6 +42,7 @@ DOMAINS: tuple[Domain, ...] = (training.DOMAIN, deployment.DOMAIN, retrain.DOMAI
 async def run(options: RunOptions, domains: Sequence[Domain] = DOMAINS) -> None:
     """Run the operator until SIGTERM or SIGINT; raises what it can't go on with."""
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
     on_signals(stop)
     identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
     source, metrics, fence = CredentialSource(options.kubeconfig), Metrics(), LeaseFence()
@@ -73,6 +74,7 @@ async def run(options: RunOptions, domains: Sequence[Domain] = DOMAINS) -> None:
             namespaces=options.namespaces,
             workers=options.workers,
         )
+        loop.add_signal_handler(signal.SIGHUP, manager.router.resync)  # look at everything again, for whoever doubts
         port = await stack.enter_async_context(serve(options.port, manager.live, manager.ready, manager.exposed))
         LOG.info("%s started, serving /livez, /readyz and /metrics on port %d", identity, port)
         lease = LeaseName(options.lease_namespace, options.lease_name)

@@ -122,11 +122,12 @@ def _tls(credentials: Credentials) -> tuple[Any, ...]:
 
 def error_of(what: str, status: int, text: str, retry_after: str | None) -> ModelcycleError:
     """The error that an answer means. The server's own message is kept, since it names the field or the quota."""
-    reason, message = _status(text)
-    said = f"{what}: {message} ({status} {reason})"
+    answer = _status(text)
+    reason = answer.get("reason", "")
+    said = f"{what}: {clip(str(answer.get('message', '')), MESSAGE_BYTES)} ({status} {reason})"
     if status == 404:
         return NotFound(said)
-    if status == 409:
+    if status == 409 or _is_another_object(answer):
         return AlreadyExists(said) if reason == "AlreadyExists" else Conflict(said)
     if status == 410:
         return Expired(said)
@@ -137,13 +138,19 @@ def error_of(what: str, status: int, text: str, retry_after: str | None) -> Mode
     return Refused(said)
 
 
-def _status(text: str) -> tuple[str, str]:
-    """Reason and message of a ``Status`` object; of anything else, such as a proxy's page, the beginning."""
+def _status(text: str) -> Mapping[str, Any]:
+    """The ``Status`` object; anything else, such as a proxy's page, is taken for its message."""
     try:
         status = json.loads(text)
-        return str(status.get("reason", "")), clip(str(status.get("message", "")), MESSAGE_BYTES)
-    except (ValueError, AttributeError):
-        return "", clip(text, MESSAGE_BYTES)
+    except ValueError:
+        return {"message": text}
+    return status if isinstance(status, dict) else {"message": text}
+
+
+def _is_another_object(status: Mapping[str, Any]) -> bool:
+    """Server-side apply with the uid of a former life answers 422, as if somebody wanted to change a uid."""
+    causes = (status.get("details") or {}).get("causes") or ()
+    return any(cause.get("field") == "metadata.uid" for cause in causes)
 
 
 def _seconds(retry_after: str | None) -> float | None:
