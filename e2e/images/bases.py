@@ -19,7 +19,7 @@ from e2e.images.catalogue import Recipe, recipe
 from e2e.images.commands import last_line, run_logged
 from e2e.images.contents import KEY_LENGTH
 from e2e.images.errors import ImagesError
-from e2e.progress import say, step
+from e2e.progress import step
 
 CHOICE_VARIABLE = "MODELCYCLE_BASE"
 PUBLIC, LOCAL = "public", "local"
@@ -48,6 +48,9 @@ class Base:
     key: str
     public: str | None
 
+    def __str__(self) -> str:
+        return self.public or "a local Debian base (no registry in reach)"
+
 
 def chosen_kind(builder: Builder, root: Path) -> str:
     """Decide between public and local bases, once for this process and its children."""
@@ -58,8 +61,6 @@ def chosen_kind(builder: Builder, root: Path) -> str:
     if not choice:
         public = recipe(_PROBED_IMAGE).public_base(root)
         choice = PUBLIC if builder.reaches(public) else LOCAL
-        if choice == LOCAL:
-            say(f"no registry gives {public} here: images are built on a local Debian base")
         os.environ[CHOICE_VARIABLE] = choice
     return choice
 

@@ -18,6 +18,8 @@ from e2e.images.errors import ImagesError
 KEY_LENGTH = 16
 # Layer caches look at times and modes, which differ from clone to clone. Wheels are zip files: no year before 1980.
 _MTIME = 315_619_200
+# Bytecode is the interpreter's own, and no image reads what we write for people.
+_LEFT_OUT = (".pyc", ".pyo", ".md")
 _FILE_MODE, _EXECUTABLE_MODE = 0o644, 0o755
 
 
@@ -36,7 +38,7 @@ def files_of(recipe: Recipe, root: Path) -> list[Path]:
 def _walk(folder: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
-        yield from (Path(parent, name) for name in names if not name.endswith((".pyc", ".pyo")))
+        yield from (Path(parent, name) for name in names if not name.endswith(_LEFT_OUT))
 
 
 def key_of(recipe: Recipe, root: Path, base_key: str) -> str:

@@ -109,7 +109,7 @@ def _built(wanted: Recipe, work: _Work) -> Image:
             wanted.name, context, context / wanted.dockerfile, base.reference, image.reference,
             write_secrets(secrets), log, wanted.kept_stages,
         )  # fmt: skip
-        with step(f"building the {wanted.name} image", detail=last_line(log)):
+        with step(f"building the {wanted.name} image on {base}", detail=last_line(log)):
             work.builder.build(request)
             work.builder.export(image.reference, image.archive, log)
     work.cache.prune_archives(wanted.name)

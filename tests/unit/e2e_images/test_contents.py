@@ -29,6 +29,7 @@ CHANGES = {
 }
 NO_CHANGES = {
     "bytecode": write("source/package/__pycache__/core.cpython-311.pyc", "x"),
+    "a page for people": write("training_images/sample/README.md", "x"),
     "a hidden folder": write("source/package/.mypy_cache/x", "x"),
     "another image's file": write("requirements/other.txt", "x"),
     "a time": lambda root: os.utime(root / "source/package/core.py", (1, 1)),
