@@ -22,8 +22,6 @@ INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; an ImagesError becomes text and status 1."""
     options = _parser().parse_args(arguments)
-    # So that an ended build or run takes its children along and tidies up, as an interrupted one does.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         return int(options.action(options))
     except ImagesError as error:
@@ -110,4 +108,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    # So that an ended build or run takes its children along and tidies up, as an interrupted one does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     sys.exit(main())

@@ -73,11 +73,16 @@ def build(
     """
     wanted = _recipes(names)
     work = _work(root)
-    with work.cache.lock():
-        images = tuple(_built(each, work) for each in wanted)
-        if repository == DEFAULT_REPOSITORY:
-            return images
-        return tuple(_published(image, repository, work, push=push) for image in images)
+    images = tuple(work.image(each) for each in wanted)
+    if not all(image.archive.exists() for image in images):
+        with work.cache.lock():
+            images = tuple(_built(each, work) for each in wanted)
+    for image in images:
+        # The archives that are pruned are those that no one used for longest.
+        image.archive.touch()
+    if repository == DEFAULT_REPOSITORY:
+        return images
+    return tuple(_published(image, repository, work, push=push) for image in images)
 
 
 def run(name: str, request: RunRequest, *, root: Path = ROOT) -> int:
@@ -95,8 +100,6 @@ def _recipes(names: Sequence[str]) -> tuple[Recipe, ...]:
 def _built(wanted: Recipe, work: _Work) -> Image:
     image = work.image(wanted)
     if image.archive.exists():
-        # The archives that are pruned are those that no one used for longest.
-        image.archive.touch()
         return image
     base, log = work.base(wanted), work.cache.log(wanted.name)
     provide(base, work.builder, work.cache)

@@ -10,6 +10,7 @@ import pytest
 from e2e.images import ImagesError, build
 from e2e.images.__main__ import main
 from e2e.images.bases import CHOICE_VARIABLE, LOCAL, PUBLIC, base_of
+from e2e.images.cache import Cache
 from e2e.images.catalogue import RECIPES, ROOT, recipe
 from e2e.images.image import describe
 from tests.unit.e2e_images.programs import Programs
@@ -48,6 +49,13 @@ def test_an_image_is_built_once(docker: Programs, cache: Path) -> None:
     assert first.archive == cache / "images" / f"mlflow-{first.key}.tar"
     assert first.archive.read_bytes() == b"x"
     assert build(["mlflow"]) == (first,)
+    assert len(calls(docker, "build")) == 1
+
+
+def test_what_is_built_waits_for_no_other_build(docker: Programs, cache: Path) -> None:
+    built = build(["mlflow"])
+    with Cache(cache).lock():
+        assert build(["mlflow"]) == built
     assert len(calls(docker, "build")) == 1
 
 
