@@ -1,4 +1,4 @@
-"""One careful HTTP client for the administrator's endpoints: bounded in time and size, and it never tries again.
+"""One careful HTTP client for the administrator's endpoints: bounded in time and size, no POST is sent twice.
 
 Whether a request may be sent twice is known to the caller only: a POST whose answer got lost may have been committed.
 So everything that leaves this doubt is ``Unavailable``, and the next pass of the controller searches before it creates.

@@ -56,7 +56,12 @@ def log_onnx(
 ) -> str:
     """Log an ONNX model and JSON artifacts below ``modelcycle/`` to the run; gives the logged model's id."""
     with resumed_run(url, run_id) as mlflow:
-        logged = mlflow.onnx.log_model(linear_model(weights), name=name, signature=_signature(weights) if signed else None)
+        logged = mlflow.onnx.log_model(
+            linear_model(weights),
+            name=name,
+            signature=signature(weights) if signed else None,
+            pip_requirements=["onnx", "onnxruntime"],  # to find them out by itself takes MLflow seconds
+        )
         for path, content in (artifacts or {}).items():
             mlflow.log_dict(content, f"modelcycle/{path}")
     return str(logged.model_id)
@@ -65,15 +70,16 @@ def log_onnx(
 def log_pickle(url: str, run_id: str) -> None:
     """Log a model that only unpickling can bring back."""
     with resumed_run(url, run_id) as mlflow:
+        from sklearn.linear_model import LinearRegression  # type: ignore[import-untyped]
 
-        class Doubling(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined]
-            def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
-                return model_input * 2
+        model = LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0])
+        mlflow.sklearn.log_model(
+            model, name="pickled", serialization_format="pickle", pip_requirements=["scikit-learn"]
+        )
 
-        mlflow.pyfunc.log_model(python_model=Doubling(), name="pickled", pip_requirements=[])
 
-
-def _signature(weights: tuple[float, ...]) -> Any:
+def signature(weights: tuple[float, ...]) -> Any:
+    """The signature of ``linear_model(weights)``."""
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 

@@ -25,7 +25,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(command: Sequence[str], ready_url: str, log: Path, env: Mapping[str, str] | None = None) -> Iterator[int]:
-    """Run ``command`` in a session of its own until the block ends; gives its process id once ``ready_url`` says 200."""
+    """Run ``command`` in a session of its own until the block ends; gives its process id once ``ready_url`` is 200."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})}, start_new_session=True

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 
 class Fault(StrEnum):
@@ -90,10 +91,12 @@ async def _forwarded(target: str, session: aiohttp.ClientSession, request: web.R
     kept = {name: value for name, value in request.headers.items() if name.lower() not in ("host", "content-length")}
     url = f"{target}{request.raw_path}"
     async with session.request(
-        request.method, aiohttp.client.URL(url, encoded=True), headers=kept, data=await request.read()
+        request.method, URL(url, encoded=True), headers=kept, data=await request.read()
     ) as answer:
         return web.Response(
-            status=answer.status, body=await answer.read(), headers={"Content-Type": answer.headers.get("Content-Type", "")}
+            status=answer.status,
+            body=await answer.read(),
+            headers={"Content-Type": answer.headers.get("Content-Type", "")},
         )
 
 

@@ -74,6 +74,10 @@ class RunFound(Answer):
     run: Run
 
 
+class RunUpdated(Answer):
+    run_info: RunFields
+
+
 class RunsFound(Answer):
     runs: tuple[Run, ...] = ()
 

@@ -122,6 +122,10 @@ def store_path(uri: str) -> str:
 def _joined(folder: str, file: FileFields) -> str:
     """Path below the root. The server lists names below the folder that was asked for."""
     path = f"{folder}/{file.path}".lstrip("/")
-    if not file.path.isprintable() or {"", ".", ".."} & set(path.split("/")) or len(path) > MAX_PATH:
-        raise Unusable(MALFORMED, f"the file name {file.path[:MAX_PATH]!r} in {folder or 'the model'} can't be used")
+    harmless = file.path.isascii() and file.path.isprintable() and not {"", ".", ".."} & set(path.split("/"))
+    if not harmless or len(path) > MAX_PATH:
+        raise Unusable(
+            MALFORMED,
+            f"the file name {ascii(path)[: 2 * MAX_PATH]} can't be used: at most {MAX_PATH} printable ASCII characters",
+        )
     return path

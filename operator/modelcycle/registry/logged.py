@@ -77,9 +77,14 @@ class LoggedModels:
             return Contents(model_root, None, _sorted(files), None)
         folder = f"{run_root}/{MODELCYCLE}"
         beside = await self._artifacts.listed(folder, MAX_FILES - len(in_model))
-        baseline = await self._artifacts.content(folder, BASELINE) if BASELINE in {f.path for f in beside} else None
-        files += [await self._artifacts.hashed(folder, file, "modelcycle/") for file in beside]
-        return Contents(model_root, run_root, _sorted(files), mean_loss(baseline) if baseline is not None else None)
+        files += [
+            await self._artifacts.hashed(folder, file, f"{MODELCYCLE}/") for file in beside if file.path != BASELINE
+        ]
+        if BASELINE not in {file.path for file in beside}:
+            return Contents(model_root, run_root, _sorted(files), None)
+        baseline = await self._artifacts.content(folder, BASELINE)
+        files.append(file_of(baseline, f"{MODELCYCLE}/{BASELINE}"))
+        return Contents(model_root, run_root, _sorted(files), mean_loss(baseline))
 
     async def _search(self, run: RunInfo) -> Sequence[LoggedModelFields]:
         body = {

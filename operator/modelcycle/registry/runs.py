@@ -7,7 +7,15 @@ from collections.abc import Sequence
 
 from modelcycle.constants import TAG_DUPLICATE_OF, TAG_UID
 from modelcycle.errors import AlreadyExists, NotFound, Refused, Unavailable
-from modelcycle.registry.answers import ExperimentCreated, ExperimentFound, Nothing, Run, RunFound, RunsFound
+from modelcycle.registry.answers import (
+    ExperimentCreated,
+    ExperimentFound,
+    Nothing,
+    Run,
+    RunFound,
+    RunsFound,
+    RunUpdated,
+)
 from modelcycle.registry.client import MlflowClient, literal, tag_list
 from modelcycle.registry.port import EndRun, EnsureRun, RunInfo, RunStatus, Tags
 
@@ -110,7 +118,7 @@ class Runs:
         if tags:
             await self._client.post("runs/log-batch", {"run_id": run_id, "tags": tag_list(tags)}, Nothing)
         body = {"run_id": run_id, "status": status.value, "end_time": milliseconds()}
-        await self._client.post("runs/update", body, Nothing)
+        await self._client.post("runs/update", body, RunUpdated)
 
     def _remembered(self, run: Run) -> RunInfo:
         info = RunInfo(run.info.run_id, run.info.experiment_id, run.info.artifact_uri)

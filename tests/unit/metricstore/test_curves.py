@@ -114,26 +114,30 @@ def test_adding_curves_sums_them() -> None:
 
 
 # --- properties: pods that count, restart, come and go, against a plain simulation ------------------------------------
-increments = st.lists(st.integers(0, 5), min_size=1, max_size=30)
+Truth = list[tuple[float, int]]  # (time, what was counted since the sample before)
+Pod = tuple[tuple[tuple[float, float], ...], Truth]  # its samples, and the truth
 
 
 @st.composite
-def pods(draw: st.DrawFn) -> tuple[tuple[tuple[float, float], ...], list[tuple[float, int]]]:
-    """One pod's samples, and what it truly counted: (time, increment). It starts at 0, may be late, may restart."""
+def pods(draw: st.DrawFn) -> Pod:
+    """A pod that starts at 0, perhaps late, and is restarted now and then right before a sample."""
     birth = draw(st.integers(0, 20))
-    counter, samples, truth = 0, [], []
-    for i, more in enumerate(draw(increments)):
+    counter = 0
+    samples, truth = [], []
+    for i, more in enumerate(draw(st.lists(st.integers(0, 5), min_size=1, max_size=30))):
+        restarted = i > 0 and draw(st.integers(0, 4)) == 0
+        seen = 0 if restarted or (i == 0 and birth <= 2) else more
+        counter = 0 if restarted else counter + seen
         time = START + (birth + i) * STEP
-        if draw(st.booleans()) and draw(st.booleans()) and i:
-            counter, more = 0, 0  # a sample right after the restart
-        counter += more if i or birth > 2 else 0
         samples.append((time, float(counter)))
-        truth.append((time, more if i or birth > 2 else 0))
+        truth.append((time, seen))
     return tuple(samples), truth
 
 
 @given(st.lists(pods(), max_size=5))
-def test_nothing_is_lost_and_nothing_counted_twice(all_pods: list[tuple[tuple[tuple[float, float], ...], list[tuple[float, int]]]]) -> None:
+def test_nothing_is_lost_and_nothing_counted_twice(
+    all_pods: list[Pod],
+) -> None:
     curve = merge((Series((), samples) for samples, _ in all_pods), start=START, step=STEP)
     truth = [one for _, counted in all_pods for one in counted]
     assert curve.at(float("inf")) == sum(more for _, more in truth)
@@ -144,15 +148,13 @@ def test_nothing_is_lost_and_nothing_counted_twice(all_pods: list[tuple[tuple[tu
 
 
 @given(st.lists(pods(), max_size=5))
-def test_merging_is_adding(all_pods: list[tuple[tuple[tuple[float, float], ...], list[tuple[float, int]]]]) -> None:
+def test_merging_is_adding(all_pods: list[Pod]) -> None:
     one_by_one = [merge([Series((), samples)], start=START, step=STEP) for samples, _ in all_pods]
     assert add(one_by_one) == merge((Series((), samples) for samples, _ in all_pods), start=START, step=STEP)
 
 
 @given(st.lists(pods(), min_size=1, max_size=5), st.integers(1, 100), st.integers(0, 60))
-def test_a_window_is_the_shortest_tail_with_enough_rows(
-    all_pods: list[tuple[tuple[tuple[float, float], ...], list[tuple[float, int]]]], wanted: int, until: int
-) -> None:
+def test_a_window_is_the_shortest_tail_with_enough_rows(all_pods: list[Pod], wanted: int, until: int) -> None:
     now = START + until * STEP
     rows = merge((Series((), samples) for samples, _ in all_pods), start=START, step=STEP)
     cut = window(rows, rows, since=START - 1, now=now, last_rows=wanted)
@@ -164,9 +166,7 @@ def test_a_window_is_the_shortest_tail_with_enough_rows(
 
 
 @given(st.lists(pods(), max_size=3), st.floats(900, 1500), st.floats(900, 1500))
-def test_two_neighbouring_windows_are_the_whole(
-    all_pods: list[tuple[tuple[tuple[float, float], ...], list[tuple[float, int]]]], one: float, other: float
-) -> None:
+def test_two_neighbouring_windows_are_the_whole(all_pods: list[Pod], one: float, other: float) -> None:
     first, cut = sorted((one, other))
     rows = merge((Series((), samples) for samples, _ in all_pods), start=START, step=STEP)
     before, after = window(rows, since=first, now=cut), window(rows, since=cut, now=2000)

@@ -1,0 +1,143 @@
+"""Runs against a real MLflow server."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from modelcycle.constants import TAG_DUPLICATE_OF, TAG_TRAINING, TAG_UID
+from modelcycle.errors import Refused, Unavailable
+from modelcycle.registry.port import EndRun, EnsureRun, RunStatus
+from tests.contract.conftest import ENDPOINT, Api, Registry
+from tests.support.proxy import Fault, FaultyProxy
+
+
+async def test_a_run_is_made_once_however_often_it_is_asked_for(
+    registry: Registry, restarted: Registry, api: Api, proxy: FaultyProxy, unique: str
+) -> None:
+    tags = ((TAG_TRAINING, "cluster/shop/prices-über"),)
+    first = await registry.run(unique, experiment=f"shop/{unique} ü'x", tags=tags)
+    assert proxy.api_calls() == [
+        "GET experiments/get-by-name",
+        "POST experiments/create",
+        "POST runs/search",
+        "POST runs/create",
+    ]
+    assert await registry.run(unique, experiment=f"shop/{unique} ü'x", tags=tags) == first
+    assert proxy.api_calls() == ["POST runs/search"]
+    assert await restarted.run(unique, experiment=f"shop/{unique} ü'x", tags=tags) == first
+    assert proxy.api_calls() == ["GET experiments/get-by-name", "POST runs/search"]
+
+    (run,) = await api.runs(f"shop/{unique} ü'x", unique)
+    assert run["info"]["run_name"] == f"run of {unique}"
+    assert run["info"]["status"] == "RUNNING"
+    tagged = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
+    assert tagged[TAG_TRAINING] == "cluster/shop/prices-über"
+    assert tagged[TAG_UID] == unique
+
+
+async def test_the_oldest_of_several_runs_wins_and_the_others_are_ended(
+    registry: Registry, api: Api, proxy: FaultyProxy, unique: str
+) -> None:
+    kept = await registry.run(unique)
+    body = {"experiment_id": kept.experiment_id, "start_time": 9_999_999_999_999}
+    late = (await api.post("runs/create", **body, tags=[{"key": TAG_UID, "value": unique}]))["run"]["info"]["run_id"]
+    proxy.api_calls()
+    assert await registry.run(unique) == kept
+    assert proxy.api_calls() == ["POST runs/search", "POST runs/log-batch", "POST runs/update"]
+    ended = (await api.get("runs/get", run_id=late))["run"]
+    assert ended["info"]["status"] == "KILLED"
+    assert {"key": TAG_DUPLICATE_OF, "value": kept.run_id} in ended["data"]["tags"]
+    assert await registry.run(unique) == kept
+    assert proxy.api_calls() == ["POST runs/search"], "a healed duplicate is left alone"
+
+
+@pytest.mark.parametrize("fault", [Fault.CUT, Fault.SILENT])
+async def test_a_creation_whose_answer_got_lost_is_found_again(
+    registry: Registry, api: Api, proxy: FaultyProxy, unique: str, fault: Fault, impatient: None
+) -> None:
+    proxy.fail(fault, "runs/create")
+    with pytest.raises(Unavailable):
+        await registry.run(unique)
+    assert proxy.api_calls()[-1] == "POST runs/create", "nothing is tried again by itself"
+    proxy.heal()
+    found = await registry.run(unique)
+    assert [run["info"]["run_id"] for run in await api.runs("contract", unique)] == [found.run_id]
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.ERROR_500, Fault.BUSY_503, Fault.HTML, Fault.FOREIGN_JSON, Fault.BROKEN_JSON, Fault.HUGE]
+)
+async def test_a_search_without_a_clear_answer_leads_to_no_creation(
+    registry: Registry, api: Api, proxy: FaultyProxy, unique: str, fault: Fault
+) -> None:
+    await registry.run(f"before {unique}")
+    proxy.api_calls()
+    proxy.fail(fault, "runs/search")
+    with pytest.raises(Unavailable) as raised:
+        await registry.run(unique)
+    assert "MLflow endpoint 'default': POST api/2.0/mlflow/runs/search" in str(raised.value)
+    assert len(str(raised.value)) < 700
+    assert proxy.api_calls() == ["POST runs/search"]
+    assert await api.runs("contract", unique) == []
+
+
+async def test_two_processes_that_make_the_same_experiment_agree(
+    registry: Registry, restarted: Registry, unique: str
+) -> None:
+    experiment = f"race {unique}"
+    one, other = await asyncio.gather(
+        registry.run(f"{unique}a", experiment=experiment), restarted.run(f"{unique}b", experiment=experiment)
+    )
+    assert one.experiment_id == other.experiment_id
+
+
+async def test_a_deleted_experiment_is_explained(
+    registry: Registry, restarted: Registry, api: Api, unique: str
+) -> None:
+    made = await registry.run(unique, experiment=unique)
+    await api.post("experiments/delete", experiment_id=made.experiment_id)
+    for either in (registry, restarted):  # one that knows its id, one that does not
+        with pytest.raises(Refused, match="was deleted: restore it"):
+            await either.run(f"{unique}-2", experiment=unique)
+    await api.post("experiments/restore", experiment_id=made.experiment_id)
+    assert (await registry.run(f"{unique}-2", experiment=unique)).experiment_id == made.experiment_id
+
+
+async def test_a_run_that_a_person_deleted_is_made_again(registry: Registry, api: Api, unique: str) -> None:
+    deleted = await registry.run(unique)
+    await api.post("runs/delete", run_id=deleted.run_id)
+    assert (await registry.run(unique)).run_id != deleted.run_id
+
+
+async def test_a_run_is_ended_with_its_tags(registry: Registry, api: Api, proxy: FaultyProxy, unique: str) -> None:
+    run = await registry.run(unique)
+    proxy.api_calls()
+    effect = EndRun(ENDPOINT, run.run_id, RunStatus.FAILED, (("reason", "the data is ill: Müll"),))
+    for _ in range(2):
+        await registry.carry_out(effect)
+        assert proxy.api_calls() == ["POST runs/log-batch", "POST runs/update"]
+    ended = (await api.get("runs/get", run_id=run.run_id))["run"]
+    assert ended["info"]["status"] == "FAILED"
+    assert {"key": "reason", "value": "the data is ill: Müll"} in ended["data"]["tags"]
+    await registry.carry_out(EndRun(ENDPOINT, run.run_id, RunStatus.FINISHED))
+    assert proxy.api_calls() == ["POST runs/update"]
+
+
+async def test_a_run_that_is_gone_counts_as_ended(registry: Registry, api: Api, unique: str) -> None:
+    run = await registry.run(unique)
+    await api.post("runs/delete", run_id=run.run_id)
+    await registry.carry_out(EndRun(ENDPOINT, run.run_id, RunStatus.KILLED, (("a", "b"),)))
+    await registry.carry_out(EndRun(ENDPOINT, "0" * 32, RunStatus.KILLED))
+
+
+async def test_a_run_that_refuses_to_end_for_another_reason_says_so(registry: Registry, unique: str) -> None:
+    run = await registry.run(unique)
+    with pytest.raises(Refused, match="key"):
+        await registry.carry_out(EndRun(ENDPOINT, run.run_id, RunStatus.KILLED, (("bad\nkey", "b"),)))
+
+
+async def test_a_missing_endpoint_is_named(registry: Registry) -> None:
+    with pytest.raises(Exception, match="no MLflow endpoint is named 'other'"):
+        await registry.carry_out(EnsureRun("other", "e", "n", "u", ()))
