@@ -121,6 +121,8 @@ class Draft:
     look_again: timedelta | None = field(default=None)
 
     def with_status(self, **changes: object) -> Draft:
+        if all(getattr(self.status, name) == value for name, value in changes.items()):
+            return self  # nearly always: most passes change nothing, and validating a status takes its time
         return replace(self, status=self.status.evolve(**changes))
 
     def asking(self, *effects: Effect) -> Draft:

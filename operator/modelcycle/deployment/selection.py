@@ -14,7 +14,7 @@ from modelcycle.deployment.verdicts import dismiss, occasion, unread
 from modelcycle.registry.port import ModelReading, ReadVersion, VersionInfo
 
 LOOK_AGAIN = timedelta(seconds=10)
-AT_REST = timedelta(seconds=60)
+AT_REST = timedelta(minutes=10)
 NOT_FOUND = "NotFound"
 UNDECIDED = frozenset({NOT_FOUND, "Refused", "Malformed", "AlreadyExists", "EndpointUnknown"})
 """Errors of reading a version that say nothing about the version itself."""
@@ -28,7 +28,8 @@ def select(scene: Scene, draft: Draft) -> Draft:
     candidate = draft.status.candidate
     if candidate is not None and candidate.purpose is Purpose.PIN:
         return dismiss(scene, draft, candidate, "Unpinned", "the pin was removed")
-    draft = draft.watching((scene.model_fact,)).again(AT_REST)
+    failing = scene.fact is not None and scene.fact.error is not None
+    draft = draft.watching((scene.model_fact,)).again(LOOK_AGAIN if failing else AT_REST)
     reading = scene.reading
     if reading is None:
         return _unreadable(scene, draft)

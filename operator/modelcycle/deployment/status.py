@@ -32,12 +32,13 @@ def counted(scene: Scene, draft: Draft) -> Draft:
 
 def _counted(scene: Scene, served: ServedVersion) -> ServedVersion:
     workload, endpoint = scene.workload(served.version), scene.mlflow
-    pinned = served.evolve(image=template.image(scene.spec, served))
-    return pinned.evolve(
-        replicas=workload.replicas if workload else 0,
-        ready_replicas=workload.ready if workload else 0,
-        template_hash=children.template_hash(scene.resource, pinned, endpoint) if endpoint else served.template_hash,
-    )
+    seen = {
+        "image": template.image(scene.spec, served),
+        "replicas": workload.replicas if workload else 0,
+        "ready_replicas": workload.ready if workload else 0,
+        "template_hash": children.template_hash(scene.resource, served, endpoint) if endpoint else served.template_hash,
+    }
+    return served if all(getattr(served, name) == value for name, value in seen.items()) else served.evolve(**seen)
 
 
 def _ready_pods(scene: Scene) -> int:
@@ -156,8 +157,9 @@ def _sentence(message: str) -> str:
 def _serving(scene: Scene, status: DeploymentStatus) -> str:
     if status.stable is None:
         return "Nothing serves yet."
-    pinned = " (pinned)" if scene.spec.model.version == status.stable.version else ""
-    return f"Version {status.stable.version}{pinned} serves ({_ready_pods(scene)} pods ready, {scene.spec.replicas} wanted)."
+    pinned = "pinned, " if scene.spec.model.version == status.stable.version else ""
+    pods = f"{_ready_pods(scene)} pods ready, {scene.spec.replicas} wanted"
+    return f"Version {status.stable.version} serves ({pinned}{pods})."
 
 
 def _trying(candidate: Candidate) -> str:

@@ -1,4 +1,4 @@
-"""What a rollout goes through, pass by pass, in a world of memory: each rule of docs/reference/rollouts.md by its name."""
+"""What a rollout goes through, pass by pass, in a world of memory: the rules of docs/reference/rollouts.md by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from modelcycle import constants as names
 from modelcycle.api.v1alpha1.deployment import Purpose
 from modelcycle.registry.port import MoveAlias, ReadVersion
-from tests.unit.deployment.world import Live, World, crashed, pulling
+from tests.unit.deployment.world import OWNER, Live, World, crashed, pulling
 
 ONLY_SMOKE = {"rollout": {"steps": [{"name": "smoke", "smoke": {}}]}}
 APPROVAL = {"rollout": {"approval": "Required"}}
@@ -21,14 +21,14 @@ def half(**replicas: Any) -> dict[str, Any]:
     return {"rollout": {"steps": [{"name": "smoke", "smoke": {}}, step]}}
 
 
-def rolling(step: str = "half", **spec: Any) -> World:
-    """Version 1 serves, version 2 is being tried and has come to ``step``."""
+def rolling(**spec: Any) -> World:
+    """Version 1 serves with two replicas, version 2 is being tried and has come to step ``half``."""
     world = World(**spec).serving()
     world.challenge("2")
-    return world.until(step)
+    return world.until("half")
 
 
-# --- the way up -------------------------------------------------------------------------------------------------------
+# --- the way up ------------------------------------------------------------------------------------------------------
 def test_a_good_challenger_becomes_champion() -> None:
     world = rolling()
     world.answered()
@@ -104,7 +104,7 @@ def test_without_a_model_it_waits_and_is_not_degraded(exists: bool) -> None:
     assert world.condition("Stalled") == "False/NotStalled"
 
 
-# --- shares -----------------------------------------------------------------------------------------------------------
+# --- shares ----------------------------------------------------------------------------------------------------------
 def test_stable_gives_up_pods_only_for_ready_ones_of_the_candidate() -> None:
     world = rolling(replicas=4)
     world.unready.add("2")
@@ -141,7 +141,7 @@ def test_the_old_version_stays_until_the_new_one_is_fully_ready() -> None:
     assert world.pods == {"2": 4}
 
 
-# --- holding, failing, waiting ------------------------------------------------------------------------------------------
+# --- holding, failing, waiting ---------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("live", "reason"),
     [
@@ -224,7 +224,7 @@ def test_an_unready_stable_version_does_not_hold_a_rollout_up() -> None:
     assert world.verdict("2") == "Promoted/StepsPassed"
 
 
-# --- pods that do not start ---------------------------------------------------------------------------------------------
+# --- pods that do not start ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("container", "reason"),
     [
@@ -301,7 +301,7 @@ def test_a_refusal_of_mlflow_is_no_verdict_of_the_version() -> None:
     assert (world.verdict("2"), world.condition("Degraded")) == (None, "True/Refused")
 
 
-# --- verdicts are final -----------------------------------------------------------------------------------------------
+# --- verdicts are final ----------------------------------------------------------------------------------------------
 def rejected() -> World:
     world = rolling()
     world.live["2"] = Live(requests=200, errors=100)
@@ -351,7 +351,7 @@ def test_challenger_alias_that_names_another_version_by_then_is_left_alone() -> 
     assert world.candidate == "3"
 
 
-# --- champions moved by hand --------------------------------------------------------------------------------------------
+# --- champions moved by hand -----------------------------------------------------------------------------------------
 def test_champion_moved_by_hand_ends_a_rollout_and_is_followed() -> None:
     world = rolling()
     world.registry.aliases["champion"] = "3"
@@ -448,7 +448,7 @@ def test_a_challenger_taken_back_ends_its_rollout() -> None:
     assert (world.candidate, world.verdict("2"), world.pods) == (None, "Superseded/ChallengerWithdrawn", {"1": 2})
 
 
-# --- MLflow is down ---------------------------------------------------------------------------------------------------
+# --- MLflow is down --------------------------------------------------------------------------------------------------
 def test_mlflow_down_blocks_no_verdict_and_the_aliases_follow_later() -> None:
     world = rolling()
     world.registry.up = False
@@ -486,7 +486,7 @@ def test_an_alias_move_that_mlflow_refuses_is_told_and_asked_again() -> None:
     assert (world.registry.aliases, world.status.alias_moves) == ({"champion": "2"}, ())
 
 
-# --- pins -------------------------------------------------------------------------------------------------------------
+# --- pins ------------------------------------------------------------------------------------------------------------
 def pin(world: World, version: str | None) -> None:
     world.document["model"] = {"name": "quant.hedge"} | ({"version": version} if version else {})
 
@@ -534,7 +534,7 @@ def test_a_pin_to_the_candidate_uses_its_pods() -> None:
     assert (world.stable, world.verdict("2")) == ("2", None)
 
 
-# --- a person's wishes ------------------------------------------------------------------------------------------------
+# --- a person's wishes -----------------------------------------------------------------------------------------------
 def test_abort_rejects_once() -> None:
     world = rolling()
     world.annotations[names.ANNOTATION_ABORT] = "2026-03-01T12:30:00Z"
@@ -620,14 +620,14 @@ def test_steps_taken_away_in_the_middle_of_a_rollout() -> None:
     assert world.verdict("2") == "Promoted/StepsPassed"
 
 
-# --- ownership --------------------------------------------------------------------------------------------------------
+# --- ownership -------------------------------------------------------------------------------------------------------
 def test_a_model_without_an_owner_is_claimed() -> None:
     world = World()
     world.registry.owner = None
     world.challenge("1")
     world.settle()
     assert (world.status.owner, world.stable) == (True, "1")
-    assert world.registry.owner == "c1/quant/hedge/11111111-2222-3333-4444-555555555555"
+    assert world.registry.owner == OWNER
 
 
 def test_an_owner_tag_that_somebody_removed_is_set_again() -> None:
@@ -637,7 +637,7 @@ def test_an_owner_tag_that_somebody_removed_is_set_again() -> None:
     world.settle()
     world.registry.owner = None
     world.settle()
-    assert (world.registry.owner, world.status.owner) == ("c1/quant/hedge/11111111-2222-3333-4444-555555555555", True)
+    assert (world.registry.reading().owner, world.status.owner) == (OWNER, True)
 
 
 def test_an_earlier_life_of_the_same_name_is_replaced_as_owner() -> None:
@@ -689,7 +689,7 @@ def test_a_follower_tries_each_new_champion_and_moves_nothing() -> None:
     assert (world.stable, world.registry.moves, world.condition("Stalled")) == ("2", [], "False/NotStalled")
 
 
-# --- the frame --------------------------------------------------------------------------------------------------------
+# --- the frame -------------------------------------------------------------------------------------------------------
 def test_an_unknown_endpoint_is_stalled_and_what_serves_goes_on() -> None:
     world = World().serving()
     world.document["mlflow"] = "other"

@@ -316,11 +316,11 @@ class World:
         """Read all facts that somebody wants."""
         for request, before in self.facts.items():
             if isinstance(request, ModelFact):
-                up, value = self.registry.up, self.registry.reading()
+                fact = Fact(self.now, self.registry.reading()) if self.registry.up else None
             else:
                 assert isinstance(request, MetricQuery)
-                up, value = self.prometheus_up, self._metrics(request)
-            self.facts[request] = Fact(self.now, value) if up else replace(before, error="connection refused")
+                fact = Fact(self.now, self._metrics(request)) if self.prometheus_up else None
+            self.facts[request] = fact or replace(before, error="connection refused")
 
     def _metrics(self, query: MetricQuery) -> Reading:
         series = [s for version, live in self.live.items() for s in self._series(query, version, live)]
