@@ -1,43 +1,31 @@
-"""A real API server that knows our CustomResourceDefinitions."""
+"""The shared API server, once it can also explain our kinds."""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from kubernetes import client, config
 
-from e2e.cluster import Cluster, ClusterError, bring_up
+from e2e.cluster import Cluster, ClusterError
 from tests.integration.api.client import ResourceClient
 
-CRDS = Path(__file__).parents[3] / "crds"
+EXPLAIN_SECONDS = 60
 
 
 @pytest.fixture(scope="session")
-def api_server() -> Iterator[Cluster]:
-    cluster = bring_up(f"api-{os.getpid()}", control_plane_only=True, ephemeral=True)
-    cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(CRDS))
-    wait_until_explained(cluster, "rp.spec")
-    yield cluster
-    cluster.down()
-
-
-def wait_until_explained(cluster: Cluster, path: str) -> None:
+def api_server(control_plane: Cluster) -> Cluster:
     """Discovery and OpenAPI follow a CustomResourceDefinition by a second or two."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + EXPLAIN_SECONDS
     while True:
         try:
-            cluster.kubectl("explain", path)
+            control_plane.kubectl("explain", "rp.spec")
         except ClusterError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.5)
         else:
-            return
+            return control_plane
 
 
 @pytest.fixture(scope="session")

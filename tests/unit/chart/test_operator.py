@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from modelcycle.settings import Endpoints
+from modelcycle import cli
+from modelcycle.settings import Endpoints, RunOptions
 from tests.unit.chart.chart import REAL_MLFLOW, REAL_PROMETHEUS, Chart, Manifest
 
 DEPLOYMENTS = ("modelcycle", "modelcycle-mlflow", "modelcycle-prometheus")
@@ -51,6 +52,21 @@ def test_the_operator_answers_probes_apart_from_its_work(default: Chart) -> None
     container = default.container("modelcycle")
     assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+def run_options_of(chart: Chart) -> RunOptions:
+    """What the operator's own command line makes of the arguments in the chart."""
+    arguments = [text.replace("$(POD_NAMESPACE)", "here") for text in chart.container("modelcycle")["args"]]
+    return cli.run_options(vars(cli._parser().parse_args(arguments)), {})
+
+
+def test_the_arguments_are_those_that_the_operator_knows(default: Chart) -> None:
+    options = run_options_of(default)
+    container = default.container("modelcycle")
+    assert str(options.endpoints_file) in [mount["mountPath"] for mount in container["volumeMounts"]]
+    assert options.serving_image == "localhost/modelcycle/serving:0.1.0"
+    assert options.lease_namespace == "here"
+    assert [port["containerPort"] for port in container["ports"]] == [options.port]
 
 
 def test_one_replica_has_no_disruption_budget(default: Chart) -> None:
@@ -106,7 +122,7 @@ def test_only_its_own_lease_can_be_taken(default: Chart) -> None:
         (["create"], None),
         (["get", "update"], ["modelcycle"]),
     ]
-    assert default.container("modelcycle")["args"][3] == "--lease=$(POD_NAMESPACE)/modelcycle"
+    assert run_options_of(default).lease_name == "modelcycle"
 
 
 def test_people_who_view_and_edit_learn_our_kinds(default: Chart) -> None:
