@@ -9,7 +9,7 @@ from modelcycle.constants import TAG_OWNER
 from modelcycle.errors import NotFound
 from modelcycle.registry.answers import Nothing, RegisteredModel, RegisteredModelFound
 from modelcycle.registry.client import MlflowClient
-from modelcycle.registry.port import AliasMoved, ClaimModel, MoveAlias
+from modelcycle.registry.port import AliasMoved, ClaimModel, MoveAlias, SetAlias
 from modelcycle.registry.versions import ensure_model
 
 
@@ -48,15 +48,20 @@ class Aliases:
             now = model.alias(effect.alias) if model else None
             if now == effect.to or now != effect.expect:
                 return AliasMoved(now, moved=now == effect.to)
-            await self._write(effect)
+            await self._write(effect.model, effect.alias, effect.to)
             return AliasMoved(effect.to, moved=True)
 
-    async def _write(self, effect: MoveAlias) -> None:
-        body = {"name": effect.model, "alias": effect.alias}
-        if effect.to is None:
+    async def set(self, effect: SetAlias) -> None:
+        """Calls: one on ``registered-models/alias``, which says the same however often it is made."""
+        async with self._lock(effect.model):
+            await self._write(effect.model, effect.alias, effect.version)
+
+    async def _write(self, model: str, alias: str, version: str | None) -> None:
+        body = {"name": model, "alias": alias}
+        if version is None:
             await self._client.delete("registered-models/alias", body, Nothing)
         else:
-            await self._client.post("registered-models/alias", body | {"version": effect.to}, Nothing)
+            await self._client.post("registered-models/alias", body | {"version": version}, Nothing)
 
     async def _get(self, name: str) -> RegisteredModel | None:
         try:

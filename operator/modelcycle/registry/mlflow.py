@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from modelcycle.core.plan import Effect, FactRequest
 from modelcycle.errors import Unusable
 from modelcycle.registry.aliases import Aliases
 from modelcycle.registry.client import MlflowClient
+from modelcycle.registry.open_runs import OpenRun, open_runs
 from modelcycle.registry.poller import ModelPoller
 from modelcycle.registry.port import (
     ClaimModel,
@@ -20,6 +21,7 @@ from modelcycle.registry.port import (
     MoveAlias,
     ReadVersion,
     RegisterModel,
+    SetAlias,
     SetVersionTags,
 )
 from modelcycle.registry.runs import Runs
@@ -58,6 +60,7 @@ class MlflowRegistry:
             SetVersionTags: lambda effect: self._at(effect).versions.set_tags(effect),
             ClaimModel: lambda effect: self._at(effect).aliases.claim(effect),
             MoveAlias: lambda effect: self._at(effect).aliases.move(effect),
+            SetAlias: lambda effect: self._at(effect).aliases.set(effect),
         }
 
     @property
@@ -67,6 +70,15 @@ class MlflowRegistry:
     @property
     def pollers(self) -> Mapping[str, Poller]:
         return {name: ModelPoller(server.client) for name, server in self._servers.items()}
+
+    async def open_runs(self, endpoint: str, cluster_id: str) -> AsyncIterator[OpenRun]:
+        """Runs made for trainings of this cluster that nobody has ended yet."""
+        async for run in open_runs(self._servers[endpoint].client, cluster_id):
+            yield run
+
+    async def end_run(self, effect: EndRun) -> None:
+        """As the effect, for the sweeper, which acts for no resource."""
+        await self._at(effect).runs.end(effect)
 
     async def close(self) -> None:
         for server in self._servers.values():
