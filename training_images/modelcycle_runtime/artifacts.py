@@ -115,9 +115,7 @@ class ArtifactStore:
                 raise _failure(url, error) from error
         except urllib.error.URLError as error:
             if isinstance(error.reason, ssl.SSLCertVerificationError):
-                raise ArtifactRefused(
-                    f"{url}: its certificate is not trusted: {error.reason.verify_message}"
-                ) from error
+                raise ArtifactRefused(f"{url}: certificate not trusted: {error.reason.verify_message}") from error
             raise
         except http.client.HTTPException as error:
             raise ConnectionError(f"{type(error).__name__} {error}") from error

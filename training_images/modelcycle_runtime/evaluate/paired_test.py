@@ -4,6 +4,21 @@ The losses of consecutive rows of a time series are correlated, and so are their
 believes in more rows than there are. The mean's variance is estimated here from the first B cosine transforms of the
 series (equal-weighted cosine, Lazarus, Lewis, Stock and Watson, 2018, doi:10.1080/07350015.2018.1506926), with their
 B = 0.4 n^(2/3), and compared with Student's t of B degrees of freedom, which pays for B being small.
+
+How often a challenger that is no better passes at alpha 0.1, on 60 rows whose differences are AR(1) (1000 simulations,
+normal noise; with n = 40 and 250 and heavy tails the order is the same):
+
+============================  =====  =====  =====  =====
+correlation of neighbours     0      0.3    0.5    0.7
+============================  =====  =====  =====  =====
+paired t                      0.098  0.161  0.241  0.315
+Newey-West, t of n - 1        0.109  0.121  0.169  0.216
+moving block bootstrap        0.113  0.115  0.174  0.214
+this test                     0.107  0.085  0.109  0.140
+============================  =====  =====  =====  =====
+
+What that costs: a gain of 0.3 standard deviations passes in 80 % of cases without correlation (paired t: 84 %), and in
+50 % with 0.5 (paired t: 73 %, most of which it did not earn).
 """
 
 from __future__ import annotations

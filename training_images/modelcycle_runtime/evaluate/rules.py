@@ -12,6 +12,9 @@ from modelcycle_runtime.evaluate.paired_test import MIN_ROWS, p_value
 
 Losses = NDArray[np.float64]
 
+_LARGEST = 1e150
+"""A loss beyond it counts as infinite: sums of its square would be."""
+
 
 class Outcome(StrEnum):
     PASSED = "Passed"
@@ -85,9 +88,13 @@ def judge(champion: Losses | None, challenger: Losses, rules: GateRules) -> Verd
     return pair.verdict(Outcome.PASSED, Reason.WITHIN_BOUND, f"no champion; mean loss is at most {rules.max_loss:g}")
 
 
+def _is_finite(losses: Losses) -> NDArray[np.bool_]:
+    return np.abs(losses) < _LARGEST
+
+
 def _check_finite(champion: Losses | None, challenger: Losses) -> Verdict | None:
-    others = np.ones(len(challenger), dtype=bool) if champion is None else np.isfinite(champion)
-    failed = np.flatnonzero(~np.isfinite(challenger) & others)
+    others = np.ones(len(challenger), dtype=bool) if champion is None else _is_finite(champion)
+    failed = np.flatnonzero(~_is_finite(challenger) & others)
     if not failed.size:
         return None
     message = f"the challenger's loss is {challenger[failed[0]]} on {failed.size} of {len(challenger)} rows"
@@ -97,7 +104,7 @@ def _check_finite(champion: Losses | None, challenger: Losses) -> Verdict | None
 def _finite(champion: Losses | None, challenger: Losses) -> Paired:
     if champion is None:
         return Paired(None, challenger)
-    both = np.isfinite(champion) & np.isfinite(challenger)
+    both = _is_finite(champion) & _is_finite(challenger)
     return Paired(champion[both], challenger[both])
 
 
