@@ -11,9 +11,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from modelcycle.core.plan import Effect
 from modelcycle.errors import ModelcycleError, NotFound, Refused, Unavailable, Unusable
+from modelcycle.registry import port
 from modelcycle.registry.mlflow import MlflowRegistry
-from modelcycle.registry.port import ReadVersion
+from modelcycle.registry.port import ModelFact, ReadVersion
+from modelcycle.runtime.ports import Adapter
 from modelcycle.settings import MlflowEndpoint
 from tests.contract.conftest import ENDPOINT, Api, Registry
 from tests.support.processes import free_port
@@ -119,6 +122,14 @@ async def test_the_token_is_read_again_for_each_request(tmp_path: Path) -> None:
             await adapter.effects[ReadVersion](READ)
         await adapter.close()
     assert seen == ["Bearer first", "Bearer second"]
+
+
+async def test_it_is_what_the_runtime_expects() -> None:
+    adapter: Adapter = MlflowRegistry([MlflowEndpoint(name=name, url="http://x") for name in ("a", "b")])
+    assert set(adapter.pollers) == {"a", "b"}
+    assert adapter.facts == {ModelFact}
+    assert set(adapter.effects) == {effect for effect in Effect.__subclasses__() if effect.__module__ == port.__name__}
+    await adapter.close()
 
 
 async def test_a_ca_file_that_is_missing_is_named(tmp_path: Path) -> None:

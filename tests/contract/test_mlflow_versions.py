@@ -278,6 +278,18 @@ async def test_folders_and_odd_names(registry: Registry, mlflow_url: str, unique
         assert await _content(session, mlflow_url, version, "modelcycle/deep/x.json") == b"{}"
 
 
+async def test_a_large_file_is_hashed_as_it_comes(registry: Registry, mlflow_url: str, unique: str) -> None:
+    run = await registry.run(unique)
+    large = {"text": "größe" * 1_000_000}
+    await asyncio.to_thread(log_onnx, mlflow_url, run.run_id, artifacts={"large.json": large})
+    version: VersionInfo = await registry.carry_out(registration(run, unique))
+    recorded = next(file for file in version.files if file.path == "modelcycle/large.json")
+    async with aiohttp.ClientSession() as session:
+        content = await _content(session, mlflow_url, version, recorded.path)
+    assert recorded.size == len(content) > 5_000_000
+    assert recorded.sha256 == hashlib.sha256(content).hexdigest()
+
+
 async def test_a_file_name_that_a_status_could_not_hold(registry: Registry, mlflow_url: str, unique: str) -> None:
     run = await registry.run(unique)
     await asyncio.to_thread(log_onnx, mlflow_url, run.run_id, artifacts={"größe.json": {}})
@@ -366,7 +378,7 @@ async def test_a_version_by_hand_that_is_no_onnx(registry: Registry, api: Api, m
     assert raised.value.reason == "UnsupportedFlavor"
 
 
-async def test_a_version_whose_run_was_deleted_for_good_is_still_read(
+async def test_a_version_whose_run_was_deleted_is_still_read(
     registry: Registry, restarted: Registry, trained: RunInfo, unique: str, api: Api
 ) -> None:
     version = await registry.carry_out(registration(trained, unique))
@@ -374,14 +386,24 @@ async def test_a_version_whose_run_was_deleted_for_good_is_still_read(
     assert await restarted.carry_out(ReadVersion(ENDPOINT, version.model, "1")) == version
 
 
-@pytest.mark.parametrize("tag", [TAG_FILES, TAG_DIGEST, TAG_MODEL_ROOT])
+async def test_a_version_by_hand_of_a_run_that_is_not_there(
+    registry: Registry, trained: RunInfo, unique: str, api: Api
+) -> None:
+    ours: VersionInfo = await registry.carry_out(registration(trained, unique))
+    await api.post("registered-models/create", name=unique)
+    body = {"name": unique, "source": f"models:/{ours.model}/1", "run_id": "f" * 32}
+    assert "model_version" in await api.post("model-versions/create", **body)
+    read: VersionInfo = await registry.carry_out(ReadVersion(ENDPOINT, unique, "1"))
+    assert read.run_root is None
+    assert {file.path for file in read.files} == {file.path for file in ours.files if file.path.startswith("model/")}
+
+
+@pytest.mark.parametrize("tag", [TAG_FILES, TAG_DIGEST])
 async def test_tags_that_somebody_changed_are_not_believed(
     registry: Registry, trained: RunInfo, unique: str, tag: str
 ) -> None:
     version = await registry.carry_out(registration(trained, unique))
     await registry.carry_out(SetVersionTags(ENDPOINT, version.model, "1", ((tag, "[[1]]"),)))
-    if tag == TAG_MODEL_ROOT:
-        return  # a place is no promise: the digests hold wherever the files are
     with pytest.raises(Unusable, match="delete") as raised:
         await registry.carry_out(ReadVersion(ENDPOINT, version.model, "1"))
     assert raised.value.reason == "ModelMalformed"

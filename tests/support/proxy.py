@@ -55,7 +55,7 @@ class FaultyProxy:
 async def faulty_proxy(target: str) -> AsyncIterator[FaultyProxy]:
     """A proxy before ``target`` on a free port of the loopback."""
     proxy = FaultyProxy(target)
-    async with aiohttp.ClientSession(auto_decompress=False) as session:
+    async with aiohttp.ClientSession() as session:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             return await _handle(proxy, session, request)

@@ -48,7 +48,7 @@ class Artifacts:
         for folder in folders:  # grows while we go
             listing = await self._client.list_artifacts(f"{base}/{folder}".rstrip("/"), Listing)
             for file in listing.files:
-                path = _joined(folder, file)
+                path = path_below(folder, file)
                 if file.is_dir:
                     folders.append(path)
                 else:
@@ -119,7 +119,7 @@ def store_path(uri: str) -> str:
     return parts.path.strip("/")
 
 
-def _joined(folder: str, file: FileFields) -> str:
+def path_below(folder: str, file: FileFields) -> str:
     """Path below the root. The server lists names below the folder that was asked for."""
     path = f"{folder}/{file.path}".lstrip("/")
     harmless = file.path.isascii() and file.path.isprintable() and not {"", ".", ".."} & set(path.split("/"))
