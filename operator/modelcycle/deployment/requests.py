@@ -12,6 +12,7 @@ from modelcycle.constants import ANNOTATION_ABORT, ANNOTATION_APPROVE, ANNOTATIO
 from modelcycle.core.plan import Event, EventType
 from modelcycle.core.text import clip
 from modelcycle.deployment.moves import intend
+from modelcycle.deployment.ownership import forfeited
 from modelcycle.deployment.scene import Draft, Scene, verdict_of
 
 _FIELDS = {ANNOTATION_ABORT: "abort", ANNOTATION_APPROVE: "approve", ANNOTATION_RETRY: "retry"}
@@ -56,7 +57,7 @@ def retry(scene: Scene, draft: Draft) -> Draft:
 
 def _must_wait(scene: Scene) -> bool:
     """An owner puts the alias back, so it must know what the alias names, and that no move of its own is under way."""
-    return bool(scene.written.alias_moves) or (scene.written.owner and scene.reading is None)
+    return bool(scene.written.alias_moves) or (scene.reading is None and not forfeited(scene))
 
 
 def _proposed(scene: Scene, draft: Draft, version: str) -> Draft:
@@ -64,7 +65,7 @@ def _proposed(scene: Scene, draft: Draft, version: str) -> Draft:
     alias = scene.spec.model.aliases.challenger
     reading = scene.reading
     free = reading is not None and reading.alias(alias) is None
-    return intend(draft, alias, version, None, "RetryRequested", scene.now) if scene.written.owner and free else draft
+    return intend(draft, alias, version, None, "RetryRequested", scene.now) if free and not forfeited(scene) else draft
 
 
 def _serves(draft: Draft, version: str) -> bool:

@@ -34,11 +34,18 @@ def select(scene: Scene, draft: Draft) -> Draft:
     if reading is None:
         return _unreadable(scene, draft)
     if not reading.exists:
-        message = f"model {scene.spec.model.name} is not registered in MLflow yet"
-        return draft.finding(PROGRESSING, "WaitingForModel", message) if draft.status.stable is None else draft
+        return _absent(scene, draft)
     if not (draft.status.owner or scene.spec.model.follow):
         return _not_ours(scene, draft)
     return _by_table(scene, draft, reading) if _recent(scene) else draft
+
+
+def _absent(scene: Scene, draft: Draft) -> Draft:
+    name, stable = scene.spec.model.name, draft.status.stable
+    if stable is None:
+        return draft.finding(PROGRESSING, "WaitingForModel", f"model {name} is not registered in MLflow yet")
+    message = f"model {name} is not in MLflow any more; version {stable.version} goes on serving"
+    return draft.finding(DEGRADED, "ModelNotFound", message)
 
 
 def _unreadable(scene: Scene, draft: Draft) -> Draft:

@@ -123,7 +123,7 @@ def _judged(scene: Scene, draft: Draft, candidate: Candidate, verdict: Verdict, 
 
 
 def _crowned(scene: Scene, draft: Draft, candidate: Candidate, replaced: str | None) -> Draft:
-    if not scene.written.owner or forfeited(scene):
+    if forfeited(scene):
         return draft
     alias = scene.spec.model.aliases.champion
     named = scene.reading.alias(alias) if scene.reading else replaced
@@ -135,7 +135,7 @@ def _crowned(scene: Scene, draft: Draft, candidate: Candidate, replaced: str | N
 def _untried(scene: Scene, draft: Draft, version: str) -> Draft:
     """The challenger alias is removed after the verdict, only if it still names that version."""
     alias = scene.spec.model.aliases.challenger
-    if not scene.written.owner or forfeited(scene):
+    if forfeited(scene):
         return draft
     if scene.reading and scene.reading.alias(alias) != version:
         return draft

@@ -486,6 +486,18 @@ def test_an_alias_move_that_mlflow_refuses_is_told_and_asked_again() -> None:
     assert (world.registry.aliases, world.status.alias_moves) == ({"champion": "2"}, ())
 
 
+def test_a_model_that_was_deleted_serves_on() -> None:
+    world = World().serving()
+    world.registry.exists = False
+    world.registry.aliases.clear()
+    world.settle()
+    assert (world.stable, world.condition("Ready"), world.condition("Degraded")) == (
+        "1",
+        "True/Serving",
+        "True/ModelNotFound",
+    )
+
+
 # --- pins ------------------------------------------------------------------------------------------------------------
 def pin(world: World, version: str | None) -> None:
     world.document["model"] = {"name": "quant.hedge"} | ({"version": version} if version else {})
@@ -638,6 +650,15 @@ def test_an_owner_tag_that_somebody_removed_is_set_again() -> None:
     world.registry.owner = None
     world.settle()
     assert (world.registry.reading().owner, world.status.owner) == (OWNER, True)
+
+
+def test_a_promotion_while_the_owner_tag_is_missing_still_moves_the_champion() -> None:
+    world = rolling()
+    world.registry.owner = None
+    world.answered()
+    world.settle()
+    assert (world.stable, world.registry.aliases) == ("2", {"champion": "2"})
+    assert world.told("Serving") == 1
 
 
 def test_an_earlier_life_of_the_same_name_is_replaced_as_owner() -> None:

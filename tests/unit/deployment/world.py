@@ -8,8 +8,10 @@ any time is checked in every pass.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from modelcycle import constants as names
@@ -17,7 +19,7 @@ from modelcycle.api.v1alpha1.common import ModelFile
 from modelcycle.api.v1alpha1.deployment import DeploymentSpec, DeploymentStatus
 from modelcycle.core.conditions import find
 from modelcycle.core.observed import ContainerView, DeploymentView, ObjectView, Observed, PodView, Resource
-from modelcycle.core.plan import Effect, Fact, FactRequest, Manifest, Outcome, Plan
+from modelcycle.core.plan import Effect, Event, Fact, FactRequest, Manifest, Outcome, Plan, Ref
 from modelcycle.deployment.decide import decide
 from modelcycle.deployment.effects import EnsureFeedbackKey
 from modelcycle.deployment.metrics import BUCKETS
@@ -135,10 +137,8 @@ class World:
         self.now = START
         self.generation = 1
         self.invalid: str | None = None
-        self.served_once = False
         self.retried: set[str] = set()
         self.writes = 0
-        self.statuses: list[DeploymentStatus] = []
 
     # --- what decide sees ---------------------------------------------------------------------------------------------
     @property
@@ -208,28 +208,42 @@ class World:
         ]
 
     # --- one pass -----------------------------------------------------------------------------------------------------
-    def step(self) -> Plan[DeploymentStatus]:
-        """Decide, check, carry out."""
-        observed = self.observed()
-        plan = decide(observed, self.now)
+    def step(self, requests: int | None = None) -> Plan[DeploymentStatus]:
+        """Decide, check, carry out. With ``requests`` the operator is killed after so many, and starts anew."""
+        plan = decide(self.observed(), self.now)
         assert plan == decide(self.observed(), self.now), "the same observation must give the same plan"
         self._check(plan)
-        for manifest in plan.apply:
-            self._apply(manifest)
-        for ref in plan.delete:
-            self.workloads.pop(ref.name, None)
-            self.objects.pop((ref.kind, ref.name), None)
-        for event in plan.events:
-            self.events.setdefault((event.reason, event.transition), event.note)
-        self._subscribe(plan.facts)
-        after = DeploymentStatus.model_validate(json.loads(json.dumps(plan.status.manifest())))
+        before = self._ready()
+        for request in self._requests(plan)[:requests]:
+            request()
+        if requests is not None:
+            self.outcomes, self.facts = {}, {}
+        self._invariants(before)
+        return plan
+
+    def _requests(self, plan: Plan[DeploymentStatus]) -> list[Callable[[], None]]:
+        """What the runtime does for a plan, in its order."""
+        return [
+            partial(self._subscribe, plan.facts),
+            *(partial(self._apply, manifest) for manifest in plan.apply),
+            *(partial(self._delete, ref) for ref in plan.delete),
+            *(partial(self._carry_out, effect) for effect in plan.effects),
+            *(partial(self._tell, event) for event in plan.events),
+            partial(self._write, plan.status),
+        ]
+
+    def _delete(self, ref: Ref) -> None:
+        self.workloads.pop(ref.name, None)
+        self.objects.pop((ref.kind, ref.name), None)
+
+    def _tell(self, event: Event) -> None:
+        self.events.setdefault((event.reason, event.transition), event.note)
+
+    def _write(self, status: DeploymentStatus) -> None:
+        after = DeploymentStatus.model_validate(json.loads(json.dumps(status.manifest())))
+        assert after.manifest() == status.manifest(), "the API server keeps everything of the status"
         self.writes += after.manifest() != self.status.manifest()
         self.status = after
-        self.statuses.append(after)
-        for effect in plan.effects:
-            self._carry_out(effect)
-        self._invariants()
-        return plan
 
     def _check(self, plan: Plan[DeploymentStatus]) -> None:
         for effect in plan.effects:
@@ -250,16 +264,16 @@ class World:
         else:
             self.objects[manifest["kind"], name] = manifest
 
-    def _invariants(self) -> None:
-        ready = sum(workload.ready for workload in self.workloads.values())
-        self.served_once = self.served_once or (self.status.stable is not None and ready > 0)
-        if self.served_once and not self.broken and not self.unready:
-            assert ready > 0, "once something serves, something always serves"
+    def _ready(self) -> int:
+        return sum(workload.ready for workload in self.workloads.values())
+
+    def _invariants(self, ready_before: int) -> None:
+        if self.status.stable is not None and ready_before:
+            assert self._ready(), "what we do never takes the last pod that answers"
         versions = [record.version for record in self.status.verdicts]
         assert len(versions) == len(set(versions)), "one verdict for each version"
-        total = sum(workload.replicas for workload in self.workloads.values())
-        bound = 2 * self.spec.replicas * (1 + len(self.status.retiring))
-        assert total <= max(bound, 2), "the surge is bounded"
+        wanted = [w for w in self.workloads.values() if w.version in (self.stable, self.candidate)]
+        assert sum(w.replicas for w in wanted) <= 2 * self.spec.replicas, "the surge is bounded"
 
     # --- the outside --------------------------------------------------------------------------------------------------
     def _carry_out(self, effect: Effect) -> None:
