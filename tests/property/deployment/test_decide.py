@@ -145,6 +145,12 @@ class Happenings:
         for _ in range(self.draw(st.integers(1, 6))):
             self.world.tick(seconds=self.draw(st.sampled_from([1, 5, 5, 5, 130, 4000])))
 
+    def _passes(self) -> None:
+        """The key comes back without any news, as it does after each status write."""
+        for _ in range(self.draw(st.integers(1, 4))):
+            self.world.now += timedelta(seconds=1)
+            self.world.step()
+
     def _kill(self) -> None:
         self.world.step(requests=self.draw(st.integers(0, 12)))
 

@@ -8,7 +8,7 @@ import pytest
 
 from modelcycle import constants as names
 from modelcycle.api.v1alpha1.deployment import Purpose
-from modelcycle.registry.port import MoveAlias, ReadVersion
+from modelcycle.registry.port import ModelFact, MoveAlias, ReadVersion
 from tests.unit.deployment.world import OWNER, Live, World, crashed, pulling
 
 ONLY_SMOKE = {"rollout": {"steps": [{"name": "smoke", "smoke": {}}]}}
@@ -470,6 +470,30 @@ def test_a_stale_reading_starts_and_ends_nothing() -> None:
     world.registry.aliases = {"champion": "5"}
     world.settle()
     assert (world.stable, world.candidate) == ("1", None)
+
+
+def test_a_reading_from_before_a_rollout_began_does_not_end_it() -> None:
+    """A standby that takes over may have read the aliases before the challenger was set."""
+    world = World().serving()
+    world.poll()
+    before = dict(world.facts)
+    world.challenge("2")
+    world.until("smoke")
+    world.facts = before
+    world.step()
+    assert (world.candidate, world.verdict("2")) == ("2", None)
+
+
+def test_a_reading_from_before_a_promotion_does_not_undo_it() -> None:
+    world = rolling()
+    world.answered()
+    world.poll()
+    before = {request: fact for request, fact in world.facts.items() if isinstance(request, ModelFact)}
+    while world.status.alias_moves or world.stable != "2":
+        world.tick(seconds=2)
+    world.facts = before
+    world.step()
+    assert (world.stable, world.candidate) == ("2", None)
 
 
 def test_an_alias_move_that_mlflow_refuses_is_told_and_asked_again() -> None:
