@@ -167,7 +167,7 @@ class Controller:
 
     async def _tell_in_status(self, resource: AnyResource, error: ModelcycleError) -> None:
         status = blocked(resource.status, error, resource.generation, self._parts.clock())
-        if status.manifest() != resource.status.manifest():
+        if status is not None:
             await self._parts.actor.write_status(self._kind, resource, status)
 
     def _forget_former_life(self, key: Key, resource: AnyResource | None) -> None:

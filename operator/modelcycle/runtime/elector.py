@@ -77,8 +77,8 @@ class Elector:
 
     async def stop(self) -> None:
         """Give the lease back, so that another replica need not wait until it runs out."""
-        await self._go_off_duty()
         self._fence.close()
+        await self._go_off_duty()
         if self._held is None:
             return
         self._held = None
@@ -105,6 +105,7 @@ class Elector:
             self._go_on_duty()
         elif self._held is None or self._monotonic() >= self._deadline:
             self._held = None
+            self._fence.close()
             await self._go_off_duty()
 
     async def _renewed(self) -> bool:

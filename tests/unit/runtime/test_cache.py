@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from modelcycle.cluster.kinds import JOB, MODEL_TRAINING, SERVICE
+from modelcycle.cluster.port import Listing
+from modelcycle.cluster.views import View
+from modelcycle.constants import LABEL_OWNER_UID, LABEL_POLICY_UID
+from modelcycle.core.observed import JobView, ObjectView, PodView, Resource
+from modelcycle.runtime import cache as cache_module
+from modelcycle.runtime.cache import Cache
+from modelcycle.runtime.metrics import Metrics
+from modelcycle.runtime.ports import Key
+from tests.unit.runtime.builders import TRAINING, job, training
+
+SUSPENDED = {"suspend": True}
+
+
+class Told:
+    """Remembers which changes the cache told."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __call__(self, kind: str, view: View) -> None:
+        self.names.append(f"{kind} {view.name}")
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def cache(told: Told) -> Cache:
+    return Cache(told, Metrics())
+
+
+def names(views: tuple[Any, ...]) -> list[str]:
+    return [view.name for view in views]
+
+
+def listing(*items: dict[str, Any], version: int) -> Listing:
+    return Listing(items, str(version))
+
+
+# --- what is told ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("later", "is_told"),
+    [
+        pytest.param(job(version=21, spec=SUSPENDED), True, id="a newer state that differs"),
+        pytest.param(job(version=21), False, id="a newer state that no decision could tell from the old one"),
+        pytest.param(job(version=20, spec=SUSPENDED), False, id="the same version again"),
+        pytest.param(job(version=9, spec=SUSPENDED), False, id="an older version, though its text sorts later"),
+        pytest.param(job(version=21, uid="uid-2"), True, id="another object under the same name"),
+        pytest.param(job(version=5, uid="uid-0"), False, id="an old story about a former namesake"),
+    ],
+)
+def test_an_event_is_told_where_it_is_news(cache: Cache, told: Told, later: dict[str, Any], is_told: bool) -> None:
+    cache.put(JOB, job(version=20))
+    assert cache.put(JOB, later) is is_told
+    assert told.names == ["Job ranker-1"] * (2 if is_told else 1)
+
+
+def test_our_own_write_is_not_overwritten_by_an_event_from_before(cache: Cache) -> None:
+    cache.put(JOB, job(version=20))
+    cache.put(JOB, job(version=25, spec=SUSPENDED))  # the answer to our write
+    cache.put(JOB, job(version=22))  # comes by the watch afterwards
+    view = cache.get(JobView, "Job", "shop", "ranker-1")
+    assert view is not None
+    assert view.suspended
+
+
+def test_versions_that_are_no_numbers_are_taken_in_the_order_of_their_coming(cache: Cache) -> None:
+    cache.put(JOB, job(metadata={"resourceVersion": "xyz"}))
+    assert cache.put(JOB, job(metadata={"resourceVersion": "abc"}, spec=SUSPENDED))
+
+
+def test_what_is_gone_does_not_come_back_by_a_late_event(cache: Cache, told: Told) -> None:
+    cache.put(JOB, job())
+    assert cache.remove(JOB, "shop", "ranker-1", "uid-job")
+    assert not cache.put(JOB, job(version=30))
+    assert cache.get(JobView, "Job", "shop", "ranker-1") is None
+    assert told.names == ["Job ranker-1", "Job ranker-1"]
+
+
+def test_a_late_deletion_does_not_take_the_namesake(cache: Cache) -> None:
+    cache.put(JOB, job(uid="uid-2", version=30))
+    assert not cache.remove(JOB, "shop", "ranker-1", "uid-job")
+    assert cache.get(JobView, "Job", "shop", "ranker-1") is not None
+
+
+def test_the_memory_of_what_is_gone_is_bounded(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "TOMBSTONES", 2)
+    for number in range(3):
+        cache.remove(JOB, "shop", "x", f"uid-{number}")
+    assert cache.put(JOB, job(uid="uid-0"))
+    assert not cache.put(JOB, job("other", uid="uid-2"))
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+def test_children_are_found_by_their_owner(cache: Cache) -> None:
+    cache.put(MODEL_TRAINING, training())
+    for number in (2, 1):
+        cache.put(JOB, job(f"ranker-{number}", uid=f"uid-{number}"))
+    cache.put(JOB, job("other", owner="uid-other", uid="uid-3"))
+    assert names(cache.owned(JobView, "uid-mt")) == ["ranker-1", "ranker-2"]
+    assert cache.owned(PodView, "uid-mt") == ()
+    assert cache.resource_of("uid-mt") == TRAINING
+
+
+def test_a_policys_trainings_are_found_by_its_label(cache: Cache) -> None:
+    cache.put(MODEL_TRAINING, training(metadata={"labels": {LABEL_POLICY_UID: "uid-rp"}}))
+    assert names(cache.owned(Resource, "uid-rp")) == ["ranker"]
+
+
+def test_a_child_whose_label_changes_changes_hands(cache: Cache) -> None:
+    cache.put(JOB, job())
+    cache.put(JOB, job(version=21, metadata={"labels": {LABEL_OWNER_UID: "uid-other"}}))
+    assert cache.owned(JobView, "uid-mt") == ()
+    assert names(cache.owned(JobView, "uid-other")) == ["ranker-1"]
+
+
+def test_a_removed_child_is_owned_by_nobody(cache: Cache) -> None:
+    cache.put(JOB, job())
+    cache.remove(JOB, "shop", "ranker-1", "uid-job")
+    assert cache.owned(JobView, "uid-mt") == ()
+
+
+def test_other_kinds_are_plain_objects(cache: Cache) -> None:
+    cache.put(SERVICE, job("ranker"))
+    view = cache.get(ObjectView, "Service", "shop", "ranker")
+    assert view is not None
+    assert (view.api_version, view.kind) == ("v1", "Service")
+
+
+def test_get_asks_for_a_type(cache: Cache) -> None:
+    cache.put(JOB, job())
+    assert cache.get(PodView, "Job", "shop", "ranker-1") is None
+
+
+def test_in_namespace_gives_the_resources_of_that_namespace_by_name(cache: Cache) -> None:
+    for namespace, name in (("shop", "b"), ("shop", "a"), ("bank", "c")):
+        cache.put(MODEL_TRAINING, training(name, uid=f"uid-{name}", metadata={"namespace": namespace}))
+    assert names(cache.in_namespace("ModelTraining", "shop")) == ["a", "b"]
+    assert set(cache.keys("ModelTraining")) == {
+        Key("ModelTraining", "shop", "a"),
+        Key("ModelTraining", "shop", "b"),
+        Key("ModelTraining", "bank", "c"),
+    }
+
+
+def test_the_number_of_objects_is_a_metric() -> None:
+    metrics = Metrics()
+    cache = Cache(lambda kind, view: None, metrics)
+    cache.put(JOB, job())
+    cache.put(JOB, job(version=21, uid="uid-2"))
+    cache.put(JOB, job("other", uid="uid-3"))
+    cache.remove(JOB, "shop", "other", "uid-3")
+    assert metrics.registry.get_sample_value("modelcycle_cache_objects", {"kind": "Job"}) == 1
+
+
+# --- repair ----------------------------------------------------------------------------------------------------------
+def test_a_relist_removes_ghosts_adds_what_was_missed_and_corrects(cache: Cache, told: Told) -> None:
+    cache.put(JOB, job("ghost", uid="uid-1"))
+    cache.put(JOB, job("stale", uid="uid-2"))
+    cache.put(JOB, job("fine", uid="uid-3"))
+    told.names.clear()
+    listed = listing(
+        job("stale", uid="uid-2", version=40, spec=SUSPENDED),
+        job("fine", uid="uid-3"),
+        job("missed", uid="uid-4", version=41),
+        version=50,
+    )
+    assert cache.repair(JOB, None, listed) == 3
+    assert sorted(told.names) == ["Job ghost", "Job missed", "Job stale"]
+    assert {key.name for key in cache.keys("Job")} == {"fine", "missed", "stale"}
+
+
+def test_a_relist_does_not_remove_what_is_newer_than_itself(cache: Cache) -> None:
+    cache.put(JOB, job("new", version=60))
+    assert cache.repair(JOB, None, listing(version=50)) == 0
+    assert cache.get(JobView, "Job", "shop", "new") is not None
+
+
+def test_a_relist_of_one_namespace_leaves_the_others_alone(cache: Cache) -> None:
+    cache.put(JOB, job("here", uid="uid-1"))
+    cache.put(JOB, job("there", uid="uid-2", metadata={"namespace": "bank"}))
+    cache.put(MODEL_TRAINING, training())
+    assert cache.repair(JOB, "shop", listing(version=50)) == 1
+    assert [key.name for key in cache.keys("Job")] == ["there"]
+    assert cache.get(Resource, *("ModelTraining", "shop", "ranker")) is not None

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from modelcycle.core.plan import Effect, FactRequest
+from modelcycle.errors import Unavailable
+from modelcycle.runtime import facts as facts_module
+from modelcycle.runtime.facts import FactBook, poll
+from modelcycle.runtime.metrics import Metrics
+from modelcycle.runtime.ports import EffectHandler, FactReadings, Key, Poller
+from tests.unit.runtime.builders import NOW
+
+A, B = Key("ModelDeployment", "shop", "a"), Key("ModelDeployment", "shop", "b")
+INTERVAL = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Height(FactRequest):
+    of: str
+    endpoint: str = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class Weight(FactRequest):
+    of: str
+    endpoint: str = "main"
+
+
+class Scale:
+    """A poller whose answers the test decides."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.asked: list[set[str]] = []
+        self.broken: Exception | None = None
+
+    @property
+    def interval(self) -> float:
+        return INTERVAL
+
+    async def read(self, requests: Collection[FactRequest]) -> FactReadings:
+        heights = [one for one in requests if isinstance(one, Height)]
+        self.asked.append({one.of for one in heights})
+        if self.broken is not None:
+            raise self.broken
+        return {one: self.values[one.of] for one in heights}
+
+
+class Instruments:
+    """An adapter with one endpoint."""
+
+    effects: Mapping[type[Effect], EffectHandler] = {}
+    facts: frozenset[type[FactRequest]] = frozenset({Height})
+
+    def __init__(self, scale: Scale) -> None:
+        self.pollers: Mapping[str, Poller] = {"main": scale}
+
+    async def close(self) -> None:
+        return
+
+
+class World:
+    def __init__(self) -> None:
+        self.now = NOW
+        self.scale = Scale()
+        self.enqueued: list[Key] = []
+        self.book = FactBook([Instruments(self.scale)], self.enqueued.append, self.clock)
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def store(self, value: Any) -> list[Key]:
+        """A reading of the height of x; the keys that it brings back."""
+        self.enqueued.clear()
+        self.book.store({Height("x"): value}, self.now)
+        return sorted(self.enqueued)
+
+    @asynccontextmanager
+    async def polling(self) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(poll(line, self.book, Metrics())) for line in self.book.lines]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+
+@pytest.fixture
+async def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(facts_module, "SOONEST", 0.01)
+    return World()
+
+
+X = frozenset({Height("x")})
+
+
+async def test_a_change_brings_back_whoever_wants_to_know(world: World) -> None:
+    world.book.subscribe(A, X)
+    world.book.subscribe(B, X)
+    assert world.store(1) == [A, B]
+    assert world.store(1) == []
+    assert world.store(2) == [A, B]
+    assert world.book.of(A)[Height("x")].value == 2
+
+
+async def test_an_error_is_a_change_and_keeps_the_last_value_with_its_time(world: World) -> None:
+    world.book.subscribe(A, X)
+    world.store(1)
+    world.now += timedelta(seconds=30)
+    assert world.store(Unavailable("away")) == [A]
+    assert world.store(Unavailable("away")) == []
+    fact = world.book.of(A)[Height("x")]
+    assert (fact.at, fact.value, fact.error) == (NOW, 1, "away")
+    assert not fact.fresh(world.now, timedelta(seconds=20))
+    assert world.store(1) == [A]
+    assert world.book.of(A)[Height("x")].error is None
+
+
+async def test_an_error_without_a_value_before_has_no_time(world: World) -> None:
+    world.book.subscribe(A, X)
+    world.store(Unavailable("away"))
+    assert world.book.of(A)[Height("x")].at is None
+
+
+async def test_what_nobody_wants_any_more_is_forgotten(world: World) -> None:
+    world.book.subscribe(A, X)
+    world.book.subscribe(B, X)
+    world.store(1)
+    world.book.subscribe(A, frozenset())
+    assert world.book.of(A) == {}
+    assert world.store(2) == [B]
+    world.book.forget(B)
+    assert world.store(3) == []
+    world.book.subscribe(A, X)
+    assert world.book.of(A) == {}
+
+
+async def test_clear_forgets_everything(world: World) -> None:
+    world.book.subscribe(A, X)
+    world.store(1)
+    world.book.clear()
+    assert world.store(2) == []
+    assert [line.requests for line in world.book.lines] == [set()]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(Height("x", "elsewhere"), id="an endpoint that nobody defined"),
+        pytest.param(Weight("x"), id="a type that no adapter reads"),
+    ],
+)
+async def test_what_nobody_reads_is_an_error_at_once(world: World, request_: Height | Weight) -> None:
+    world.book.subscribe(A, frozenset({request_}))
+    fact = world.book.of(A)[request_]
+    assert fact.at is None
+    assert f"no endpoint named {request_.endpoint}" in str(fact.error)
+
+
+async def test_the_poller_reads_what_is_wanted_again_and_again(world: World) -> None:
+    world.scale.values["x"] = 1
+    async with world.polling():
+        await asyncio.sleep(2 * INTERVAL)
+        assert world.scale.asked == []
+        world.book.subscribe(A, X)
+        await asyncio.sleep(5 * INTERVAL)
+        assert world.book.of(A)[Height("x")].value == 1
+        world.scale.values["x"] = 2
+        await asyncio.sleep(5 * INTERVAL)
+        assert world.book.of(A)[Height("x")].value == 2
+    assert len(world.scale.asked) >= 3
+
+
+async def test_a_new_request_does_not_wait_for_the_next_turn(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scale, "interval", 60.0)
+    world.scale.values |= {"x": 1, "y": 2}
+    async with world.polling():
+        world.book.subscribe(A, X)
+        await asyncio.sleep(0.05)
+        world.book.subscribe(B, X | {Height("y")})
+        await asyncio.sleep(0.05)
+    assert world.scale.asked == [{"x"}, {"y"}]
+
+
+async def test_requests_that_change_all_the_time_do_not_storm_the_endpoint(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Scale, "interval", 60.0)
+    monkeypatch.setattr(facts_module, "SOONEST", 0.05)
+    async with world.polling():
+        for number in range(100):
+            world.scale.values[str(number)] = number
+            world.book.subscribe(A, frozenset({Height(str(number))}))
+            await asyncio.sleep(0.001)
+    assert len(world.scale.asked) <= 8
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        pytest.param(Unavailable("away"), "away", id="the endpoint is away"),
+        pytest.param(ZeroDivisionError("oops"), "failed unexpectedly", id="a bug of the adapter"),
+    ],
+)
+async def test_a_poller_that_raises_goes_on(world: World, broken: Exception, told: str) -> None:
+    world.scale.values["x"] = 1
+    world.scale.broken = broken
+    world.book.subscribe(A, X)
+    async with world.polling():
+        await asyncio.sleep(3 * INTERVAL)
+        assert told in str(world.book.of(A)[Height("x")].error)
+        world.scale.broken = None
+        await asyncio.sleep(5 * INTERVAL)
+        assert world.book.of(A)[Height("x")].value == 1
