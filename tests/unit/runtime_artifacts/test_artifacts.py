@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
 from modelcycle_runtime.artifacts import ArtifactStore, Patience, path_of
 from modelcycle_runtime.errors import ArtifactMissing, ArtifactRefused, ArtifactsUnavailable
 
@@ -41,7 +42,7 @@ def server() -> Iterator[Script]:
             self.end_headers()
             self.wfile.write(answer[1])
 
-        do_PUT = do_GET  # noqa: N815
+        do_PUT = do_GET
 
         def log_message(self, format: str, *args: object) -> None: ...
 
@@ -80,7 +81,9 @@ def test_a_file_is_read_from_below_the_artifact_root(server: Script) -> None:
     )
 
 
-@pytest.mark.parametrize("bad", [None, (500, b""), (503, b"starting"), (429, b"")], ids=["hangs up", "500", "503", "429"])
+@pytest.mark.parametrize(
+    "bad", [None, (500, b""), (503, b"starting"), (429, b"")], ids=["hangs up", "500", "503", "429"]
+)
 def test_what_is_worth_it_is_tried_again(server: Script, bad: tuple[int, bytes] | None) -> None:
     server.answers = [bad, bad, (200, b"content")]
     clock = Clock()
@@ -114,7 +117,7 @@ def test_a_file_that_is_missing_is_missing_at_once(server: Script) -> None:
 
 def test_a_refusal_says_where_to_look(server: Script) -> None:
     server.answers = [(403, b"Invalid Host header")]
-    with pytest.raises(ArtifactRefused, match="HTTP 403; check the user .* --allowed-hosts: Invalid Host header"):
+    with pytest.raises(ArtifactRefused, match=r"HTTP 403; check the user .* --allowed-hosts: Invalid Host header"):
         _store(server).read(URI, lambda response: response.read())
 
 

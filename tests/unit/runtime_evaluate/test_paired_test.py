@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from modelcycle_runtime.evaluate.paired_test import MIN_ROWS, p_value, student_t_above
 from numpy.typing import NDArray
+
+from modelcycle_runtime.evaluate.paired_test import MIN_ROWS, p_value, student_t_above
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from modelcycle_runtime.evaluate.rules import GateRules, Losses, Verdict, judge
 
 RNG = np.random.default_rng(0)
@@ -35,12 +36,16 @@ def _said(verdict: Verdict) -> str:
         pytest.param(OLD, NOISE, RULES, "Rejected/NotBetter", id="a difference that may be chance is none"),
         pytest.param(OLD[:39], BETTER[:39], RULES, "Unknown/TooFewRows", id="too few rows are no verdict"),
         pytest.param(OLD[:0], BETTER[:0], RULES, "Unknown/TooFewRows", id="no rows are no verdict"),
-        pytest.param(OLD[:4], BETTER[:4], GateRules(2, 0.1), "Unknown/TooFewRows", id="fewer than the test can do with"),
+        pytest.param(
+            OLD[:4], BETTER[:4], GateRules(2, 0.1), "Unknown/TooFewRows", id="fewer than the test can do with"
+        ),
         pytest.param(OLD, SLIGHTLY_BETTER, RULES, "Passed/Better", id="a small, certain gain passes"),
         pytest.param(OLD, SLIGHTLY_BETTER, GateRules(40, 0.1, 2), "Rejected/NotBetter", id="unless more is asked for"),
         pytest.param(OLD, BETTER, GateRules(40, 0.1, 20), "Passed/Better", id="as much as asked for"),
         pytest.param(-OLD, -OLD * 1.3, RULES, "Passed/Better", id="losses below zero: lower is better"),
-        pytest.param(-OLD, -OLD * 1.01, GateRules(40, 0.1, 2), "Rejected/NotBetter", id="below zero, more is asked for"),
+        pytest.param(
+            -OLD, -OLD * 1.01, GateRules(40, 0.1, 2), "Rejected/NotBetter", id="below zero, more is asked for"
+        ),
         pytest.param(OLD, BETTER, GateRules(40, 0.1, max_loss=0.1), "Rejected/AboveBound", id="better but not good"),
         pytest.param(OLD, BETTER, GateRules(40, 0.1, max_loss=9.0), "Passed/Better", id="better and good"),
         pytest.param(OLD, WORSE, GateRules(40, 0.1, max_loss=9.0), "Rejected/NotBetter", id="good but not better"),
@@ -48,9 +53,13 @@ def _said(verdict: Verdict) -> str:
         pytest.param(None, OLD, GateRules(40, 0.1, max_loss=0.1), "Rejected/AboveBound", id="alone and not good"),
         pytest.param(None, OLD[:9], GateRules(40, 0.1, max_loss=9.0), "Unknown/TooFewRows", id="alone, too few rows"),
         pytest.param(None, OLD[:9], RULES, "Passed/WithinBound", id="neither champion nor bound"),
-        pytest.param(OLD, _with(BETTER, np.nan, 3), RULES, "Rejected/NonFiniteLoss", id="a challenger that fails a row"),
+        pytest.param(
+            OLD, _with(BETTER, np.nan, 3), RULES, "Rejected/NonFiniteLoss", id="a challenger that fails a row"
+        ),
         pytest.param(None, _with(OLD, np.inf, 3), RULES, "Rejected/NonFiniteLoss", id="alone, and fails a row"),
-        pytest.param(_with(OLD, np.nan, 3), BETTER, RULES, "Passed/Better", id="a row that the champion fails is left out"),
+        pytest.param(
+            _with(OLD, np.nan, 3), BETTER, RULES, "Passed/Better", id="a row that the champion fails is left out"
+        ),
         pytest.param(
             _with(OLD, np.inf, 3), _with(BETTER, np.inf, 3), RULES, "Passed/Better", id="a label at fault is left out"
         ),

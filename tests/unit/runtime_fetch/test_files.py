@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from modelcycle_runtime.artifacts import ArtifactStore, Patience
 from modelcycle_runtime.errors import ArtifactRefused, ArtifactsUnavailable, DigestMismatch, Failure
 from modelcycle_runtime.fetch.files import FetchRequest, VersionFile, address, fetch_all, parse_request

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from modelcycle_runtime.errors import ModelUnusable
-from modelcycle_runtime.model import feature_columns, load_model, one_number_a_row
 from onnx import TensorProto, helper
 
+from modelcycle_runtime.errors import ModelUnusable
+from modelcycle_runtime.model import feature_columns, load_model, one_number_a_row
 from tests.support.models import linear_model
 from tests.support.versions import write_version
 

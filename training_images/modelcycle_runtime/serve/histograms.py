@@ -55,6 +55,15 @@ class Histograms:
             if answer.size == len(answer):
                 counts.add(np.asarray(answer, dtype=np.float64).reshape(-1, 1))
 
+    def feature_baseline(self) -> Iterator[tuple[str, str, int]]:
+        """Name, bin and count at training."""
+        return self._features.reference()
+
+    def prediction_baseline(self) -> Iterator[tuple[str, str, int]]:
+        """Output, bin and count at training."""
+        for _, counts in self._predictions:
+            yield from counts.reference()
+
     def feature_counts(self) -> Iterator[tuple[str, str, int]]:
         """Name, bin and count."""
         return self._features.series()
@@ -68,6 +77,7 @@ class Histograms:
 class _Counts:
     def __init__(self, histograms: Sequence[Histogram]) -> None:
         self.fits = bool(histograms)
+        self._histograms = histograms
         self._names = [(one.name, bin_names(one.edges)) for one in histograms]
         self._binner = Binner([one.edges for one in histograms])
         self._total = np.zeros((len(histograms), self._binner.width), dtype=np.int64)
@@ -75,6 +85,13 @@ class _Counts:
     def add(self, values: NDArray[np.float64]) -> None:
         if self.fits:
             self._total = self._total + self._binner.count(values)
+
+    def reference(self) -> Iterator[tuple[str, str, int]]:
+        if not self.fits:
+            return
+        for (name, bins), histogram in zip(self._names, self._histograms, strict=True):
+            for bin_, count in zip(bins, histogram.counts, strict=True):
+                yield name, bin_, count
 
     def series(self) -> Iterator[tuple[str, str, int]]:
         if not self.fits:

@@ -68,6 +68,8 @@ class _Counted:
     def collect(self) -> Iterator[Metric]:
         yield self._bins(contract.METRIC_FEATURE_BINS, "feature", self._histograms.feature_counts())
         yield self._bins(contract.METRIC_PREDICTION_BINS, "output", self._histograms.prediction_counts())
+        yield self._baseline(contract.METRIC_BASELINE_FEATURE_BINS, "feature", self._histograms.feature_baseline())
+        yield self._baseline(contract.METRIC_BASELINE_PREDICTION_BINS, "output", self._histograms.prediction_baseline())
         # A copy: the event loop may add a version meanwhile.
         sums = {int(self._version): Sums(), **self._ledger.sums}
         for name, text, field in _SUMS:
@@ -82,6 +84,13 @@ class _Counted:
         if self._ledger.watermark is not None:
             seconds = self._ledger.watermark / 1e9
             yield GaugeMetricFamily(contract.METRIC_WATERMARK, "Greatest event time among the labels.", seconds)
+
+    def _baseline(self, name: str, label: str, counts: Iterator[tuple[str, str, int]]) -> Metric:
+        """What the live bins are compared with: with it here, drift needs the metric store alone."""
+        family = GaugeMetricFamily(name, f"Rows at training by {label} and bin.", labels=("version", label, "bin"))
+        for one, bin_, count in counts:
+            family.add_metric((self._version, one, bin_), count)
+        return family
 
     def _bins(self, name: str, label: str, counts: Iterator[tuple[str, str, int]]) -> Metric:
         family = CounterMetricFamily(name, f"Rows by {label} and bin.", labels=("version", label, "bin"))
