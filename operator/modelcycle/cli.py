@@ -38,7 +38,9 @@ _FLAGS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     if parsed.command == "crds":
-        sys.stdout.write(importlib.import_module("modelcycle.api.schema.crd").render())
+        # Imported here only: nobody else pays for it.
+        crds: dict[str, str] = importlib.import_module("modelcycle.api.schema.crd").render()
+        sys.stdout.write("---\n".join(crds.values()))
         return 0
     set_up(LogFormat(parsed.log_format), logging.getLevelName(parsed.log_level))
     try:

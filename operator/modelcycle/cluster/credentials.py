@@ -7,6 +7,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 
@@ -52,7 +53,13 @@ class CredentialSource:
         configuration = Configuration()
         try:
             await self._fill(configuration)
-        except config.ConfigException as error:
+        except (
+            config.ConfigException,
+            OSError,
+            TypeError,
+            ValueError,
+            yaml.YAMLError,
+        ) as error:  # TypeError: empty file
             raise Unusable(
                 "NoCredentials", f"can't tell how to reach the API server: {error}. {self._advice()}"
             ) from error

@@ -58,10 +58,11 @@ class Transport:
     async def send(self, request: Request) -> Manifest:
         """The answer's JSON object. Raises what ``error_of`` says, and ``Unavailable`` when there is no answer."""
         try:
-            status, headers, text = await self._exchange(request)
+            session, credentials = await self._ready()
+            status, headers, text = await _exchange(session, credentials, request)
             if status == 401:  # our token may just have been rotated
-                await self._reload(self._credentials)
-                status, headers, text = await self._exchange(request)
+                await self._reload(credentials)
+                status, headers, text = await _exchange(*await self._ready(), request)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             reason = str(error) or type(error).__name__
             raise Unavailable(f"{request.what}: the API server does not answer: {reason}") from error
@@ -73,22 +74,6 @@ class Transport:
         if self._session is not None:
             await self._session.close()
             self._session = None
-
-    async def _exchange(self, request: Request) -> tuple[int, Mapping[str, str], str]:
-        session, credentials = await self._ready()
-        headers = {"Accept": JSON_TYPE, "User-Agent": "modelcycle"}
-        if credentials.authorization:
-            headers["Authorization"] = credentials.authorization
-        if request.body is not None:
-            headers["Content-Type"] = request.content_type
-        async with session.request(
-            request.method,
-            credentials.server + request.path,
-            params=request.parameters,
-            data=None if request.body is None else json.dumps(request.body).encode(),
-            headers=headers,
-        ) as response:
-            return response.status, response.headers, await response.text()
 
     async def _ready(self) -> tuple[aiohttp.ClientSession, Credentials]:
         now = asyncio.get_running_loop().time()
@@ -114,6 +99,25 @@ class Transport:
         connector = aiohttp.TCPConnector(limit=64, ssl=credentials.ssl_context() if secure else True)
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
         return aiohttp.ClientSession(connector=connector, timeout=timeout)
+
+
+async def _exchange(
+    session: aiohttp.ClientSession, credentials: Credentials, request: Request
+) -> tuple[int, Mapping[str, str], str]:
+    """Status, headers and text of the answer."""
+    headers = {"Accept": JSON_TYPE, "User-Agent": "modelcycle"}
+    if credentials.authorization:
+        headers["Authorization"] = credentials.authorization
+    if request.body is not None:
+        headers["Content-Type"] = request.content_type
+    async with session.request(
+        request.method,
+        credentials.server + request.path,
+        params=request.parameters,
+        data=None if request.body is None else json.dumps(request.body).encode(),
+        headers=headers,
+    ) as response:
+        return response.status, response.headers, await response.text()
 
 
 def _tls(credentials: Credentials) -> tuple[Any, ...]:
