@@ -160,7 +160,9 @@ async def test_the_baseline_is_exported_bin_by_bin_beside_the_live_counts(server
         ("modelcycle_baseline_feature_bin", "modelcycle_feature_bin_total"),
         ("modelcycle_baseline_prediction_bin", "modelcycle_prediction_bin_total"),
     ):
-        bins = {series.removeprefix(baseline): value for series, value in metrics.items() if series.startswith(baseline)}
+        bins = {
+            series.removeprefix(baseline): value for series, value in metrics.items() if series.startswith(baseline)
+        }
         assert bins.keys() == {s.removeprefix(live) for s in metrics if s.startswith(live)}
         assert sum(bins.values()) > 0
 
