@@ -19,7 +19,7 @@ def advice(deployment: ModelDeployment, status: DeploymentStatus) -> str:
     if deployment.spec.model.version is not None:
         return "To follow the aliases again: " + _patch(deployment, {"model": {"version": None}})
     if candidate is not None and candidate.purpose is Purpose.TRIAL:
-        return _of_trial(deployment, candidate.step >= len(deployment.spec.rollout.steps))
+        return _of_trial(deployment, passed=candidate.step >= len(deployment.spec.rollout.steps))
     if degraded is not None and degraded.status == "True" and stable is not None and status.previous is not None:
         back = _patch(deployment, {"model": {"version": status.previous.version}})
         return f"To go back to version {status.previous.version}: {back}"
@@ -30,7 +30,7 @@ def advice(deployment: ModelDeployment, status: DeploymentStatus) -> str:
     return ""
 
 
-def _of_trial(deployment: ModelDeployment, passed: bool) -> str:  # noqa: FBT001 (one caller, one meaning)
+def _of_trial(deployment: ModelDeployment, *, passed: bool) -> str:
     if deployment.spec.rollout.paused:
         return "To go on: " + _patch(deployment, {"rollout": {"paused": False}})
     if passed:

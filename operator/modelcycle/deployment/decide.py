@@ -49,7 +49,8 @@ def decide(observed: DeploymentObserved, now: datetime) -> Plan[DeploymentStatus
     if resource.deleting:
         return Plan(resource.status)
     if resource.invalid:
-        return Plan(status.invalid(scene, draft).status, events=status.invalid(scene, draft).events)
+        draft = status.invalid(scene, draft)
+        return Plan(draft.status, events=draft.events)
     for policy in (status.counted, _registry, *ALWAYS, status.concluded):
         draft = policy(scene, draft)
     return Plan(

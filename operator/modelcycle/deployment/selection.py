@@ -129,8 +129,8 @@ def _followed(scene: Scene, draft: Draft, version: str | None) -> Draft:
 
 
 def _rolled(scene: Scene, draft: Draft, version: str | None) -> Draft:
-    if version is None or draft.status.alias_moves:
-        return draft.again(LOOK_AGAIN)
+    if version is None:
+        return draft
     if scene.spec.rollout.paused:
         message = f"version {version} waits to be tried (rollout.paused)"
         return draft.finding(PROGRESSING, "Paused", message)

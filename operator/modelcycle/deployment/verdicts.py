@@ -52,8 +52,10 @@ def dismiss(scene: Scene, draft: Draft, candidate: Candidate, reason: str, messa
 def arrive(scene: Scene, draft: Draft, candidate: Candidate) -> Draft:
     """A version that somebody chose, by alias or by pin, is ready: it serves from now on."""
     if candidate.purpose is Purpose.FOLLOW and verdict_of(draft.status, candidate.version) is None:
-        message = "the champion alias was moved to it by hand"
-        draft = _judged(scene, draft, candidate, Verdict.PROMOTED, "ChampionMoved", message)
+        reason, message = "ChampionMoved", "the champion alias was moved to it by hand"
+        if draft.status.stable is None:
+            reason, message = "Adopted", "it was the champion when this deployment began to serve"
+        draft = _judged(scene, draft, candidate, Verdict.PROMOTED, reason, message)
         draft = _untried(scene, draft, candidate.version)
     why = "the spec pins it" if candidate.purpose is Purpose.PIN else "the champion alias names it"
     note = f"version {candidate.version} serves now: {why}"

@@ -23,7 +23,8 @@ from modelcycle.api.v1alpha1.deployment import (
 from modelcycle.core.plan import Fact
 from modelcycle.deployment.decide import decide
 from modelcycle.registry.port import MoveAlias
-from tests.unit.deployment.world import OWNER, START, Live, World, crashed, pulling
+from tests.unit.deployment.outside import OWNER, START, Live, crashed, pulling
+from tests.unit.deployment.world import World
 
 VERSIONS = st.sampled_from(["1", "2", "3", "4"])
 TIMES = st.integers(-3600, 60).map(lambda seconds: START + timedelta(seconds=seconds))

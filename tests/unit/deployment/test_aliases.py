@@ -20,7 +20,7 @@ from modelcycle.api.v1alpha1.deployment import (
 from modelcycle.deployment.aliases import Action, Activity, Challenger, Champion, act
 from modelcycle.deployment.relations import relate
 from modelcycle.registry.port import ModelReading
-from tests.unit.deployment.world import MODEL, START
+from tests.unit.deployment.outside import MODEL, START
 
 PAGE = Path(__file__).parents[3] / "docs/reference/rollouts.md"
 Row = tuple[Activity, Champion, Challenger]

@@ -20,7 +20,8 @@ from modelcycle.deployment.domain import DOMAIN
 from modelcycle.deployment.effects import ClusterEffects, EnsureFeedbackKey, as_json
 from modelcycle.errors import AlreadyExists, NotFound, Unavailable
 from modelcycle.settings import MlflowEndpoint
-from tests.unit.deployment.world import MODEL, START, UID, World, version_info
+from tests.unit.deployment.outside import MODEL, START, UID, version_info
+from tests.unit.deployment.world import World
 
 GOLDEN = Path(__file__).parent / "golden_template.json"
 ENDPOINT = MlflowEndpoint(name="default", url="http://mlflow:5000", pod_secret="mlflow-token")

@@ -9,7 +9,7 @@ import pytest
 
 from modelcycle.core.observed import ContainerView, PodView
 from modelcycle.deployment.trouble import Fault, last_words, trouble
-from tests.unit.deployment.world import START, crashed, pulling
+from tests.unit.deployment.outside import START, crashed, pulling
 
 
 def pod(*containers: ContainerView, **fields: Any) -> PodView:

@@ -9,111 +9,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from modelcycle import constants as names
-from modelcycle.api.v1alpha1.common import ModelFile
 from modelcycle.api.v1alpha1.deployment import DeploymentSpec, DeploymentStatus
 from modelcycle.core.conditions import find
-from modelcycle.core.observed import ContainerView, DeploymentView, ObjectView, Observed, PodView, Resource
+from modelcycle.core.observed import ContainerView, ObjectView, Observed, Resource
 from modelcycle.core.plan import Effect, Event, Fact, FactRequest, Manifest, Outcome, Plan, Ref
 from modelcycle.deployment.decide import decide
 from modelcycle.deployment.effects import EnsureFeedbackKey
-from modelcycle.deployment.metrics import BUCKETS
-from modelcycle.metricstore.port import MetricQuery, Reading, Series
+from modelcycle.metricstore.port import MetricQuery
 from modelcycle.registry.port import (
-    AliasMoved,
-    ClaimModel,
     ModelFact,
-    ModelReading,
     MoveAlias,
-    ReadVersion,
-    SetVersionTags,
-    VersionInfo,
 )
-from modelcycle.settings import Endpoints, MlflowEndpoint, PrometheusEndpoint, Settings
-
-START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-UID = "11111111-2222-3333-4444-555555555555"
-OWNER = f"c1/quant/hedge/{UID}"
-MODEL = "quant.hedge"
-SETTINGS = Settings(
-    cluster_id="c1",
-    serving_image="serving:1",
-    endpoints=Endpoints(
-        mlflow=(MlflowEndpoint(name="default", url="http://mlflow:5000", model_prefixes=("{namespace}.",)),),
-        prometheus=(PrometheusEndpoint(name="default", url="http://prometheus:9090"),),
-    ),
-)
-
-
-def version_info(version: str) -> VersionInfo:
-    return VersionInfo(
-        model=MODEL,
-        version=version,
-        run_id=f"run{version}",
-        model_root=f"mlflow-artifacts:/7/models/m-{version}/artifacts",
-        run_root=f"mlflow-artifacts:/7/run{version}/artifacts",
-        files=(ModelFile(path="model/model.onnx", size=10, sha256="a" * 64),),
-        digest="b" * 64,
-    )
-
-
-@dataclass
-class Registry:
-    """MLflow. ``up``: it answers."""
-
-    aliases: dict[str, str] = field(default_factory=dict)
-    exists: bool = True
-    owner: str | None = OWNER
-    up: bool = True
-    versions: set[str] = field(default_factory=lambda: {str(n) for n in range(1, 10)})
-    unusable: dict[str, tuple[str, str]] = field(default_factory=dict)
-    refuses_moves: bool = False
-    tags: dict[str, dict[str, str]] = field(default_factory=dict)
-    moves: list[MoveAlias] = field(default_factory=list)
-
-    def reading(self) -> ModelReading:
-        return ModelReading(self.exists, tuple(sorted(self.aliases.items())), self.owner)
-
-
-@dataclass
-class Workload:
-    """A Deployment with its pods. ``ready`` follows ``replicas`` as ``World.tick`` lets it."""
-
-    manifest: Manifest
-    ready: int = 0
-
-    @property
-    def version(self) -> str:
-        return str(self.manifest["metadata"]["labels"][names.LABEL_MODEL_VERSION])
-
-    @property
-    def replicas(self) -> int:
-        return int(self.manifest["spec"]["replicas"])
-
-
-@dataclass
-class Live:
-    """What a version did since the step began, as Prometheus would tell. Latencies all below ``seconds``."""
-
-    requests: int = 0
-    errors: int = 0
-    seconds: float = 0.01
-    losses: tuple[float, ...] = ()
-
-
-def crashed(kind: str, message: str, *, init: bool = False, restarts: int = 1) -> ContainerView:
-    words = json.dumps({"modelcycle": 1, "class": kind, "message": message})
-    name = "fetch" if init else "serve"
-    return ContainerView(name, init=init, restarts=restarts, exit_code=65, terminated_message=words)
-
-
-def pulling(reason: str = "ImagePullBackOff") -> ContainerView:
-    return ContainerView("serve", waiting_reason=reason, waiting_message="no such image")
+from tests.unit.deployment.outside import MODEL, SETTINGS, START, UID, Live, Registry, Workload, metrics
 
 
 class World:
@@ -164,8 +76,8 @@ class World:
         return Observed(
             self.resource(),
             self.settings,
-            pods=tuple(pod for workload in self.workloads.values() for pod in self._pods(workload)),
-            deployments=tuple(self._view(name, workload) for name, workload in self.workloads.items()),
+            pods=tuple(pod for w in self.workloads.values() for pod in w.pods(self.broken.get(w.version))),
+            deployments=tuple(workload.view(name) for name, workload in self.workloads.items()),
             objects=tuple(
                 ObjectView(m["apiVersion"], kind, "quant", name, f"uid-{name}", m["metadata"]["labels"], None)
                 for (kind, name), m in self.objects.items()
@@ -173,39 +85,6 @@ class World:
             outcomes=dict(self.outcomes),
             facts=dict(self.facts),
         )
-
-    def _view(self, name: str, workload: Workload) -> DeploymentView:
-        return DeploymentView(
-            namespace="quant",
-            name=name,
-            uid=f"uid-{name}",
-            labels=workload.manifest["metadata"]["labels"],
-            spec_hash=None,
-            created=START,
-            replicas=workload.replicas,
-            existing=workload.replicas,
-            ready=workload.ready,
-            updated=workload.replicas,
-            available=workload.ready,
-            settled=True,
-        )
-
-    def _pods(self, workload: Workload) -> list[PodView]:
-        labels = workload.manifest["spec"]["template"]["metadata"]["labels"]
-        broken = self.broken.get(workload.version)
-        return [
-            PodView(
-                namespace="quant",
-                name=f"v{workload.version}-{index}",
-                uid=f"pod-{workload.version}-{index}",
-                labels=labels,
-                created=START,
-                phase="Running",
-                ready=index < workload.ready,
-                containers=(broken,) if broken and index >= workload.ready else (),
-            )
-            for index in range(max(workload.replicas, workload.ready))
-        ]
 
     # --- one pass -----------------------------------------------------------------------------------------------------
     def step(self, requests: int | None = None) -> Plan[DeploymentStatus]:
@@ -285,43 +164,7 @@ class World:
                 self.now, error="MLflow does not answer", error_kind="Unavailable", retryable=True
             )
             return
-        self.outcomes[effect] = self._answer(effect)
-
-    def _answer(self, effect: Effect) -> Outcome:
-        registry = self.registry
-        match effect:
-            case ReadVersion(version=version):
-                if version in registry.unusable:
-                    kind, message = registry.unusable[version]
-                    return Outcome(self.now, error=message, error_kind=kind)
-                if version not in registry.versions:
-                    return Outcome(self.now, error=f"no version {version}", error_kind="NotFound")
-                return Outcome(self.now, version_info(version))
-            case ClaimModel(owner=owner, replace=replaced):
-                if registry.owner in (None, replaced):
-                    registry.owner = owner
-                return Outcome(self.now, registry.owner)
-            case SetVersionTags(version=version, tags=tags):
-                registry.tags.setdefault(version, {}).update(tags)
-                return Outcome(self.now)
-            case MoveAlias():
-                return self._move(effect)
-            case EnsureFeedbackKey():
-                return Outcome(self.now)
-        raise AssertionError(f"unexpected effect {effect}")
-
-    def _move(self, effect: MoveAlias) -> Outcome:
-        registry = self.registry
-        if registry.refuses_moves:
-            return Outcome(self.now, error="403", error_kind="Refused")
-        named = registry.aliases.get(effect.alias)
-        if named != effect.to and named != effect.expect:
-            return Outcome(self.now, AliasMoved(named, moved=False))
-        registry.moves.append(effect)
-        registry.aliases.pop(effect.alias, None)
-        if effect.to:
-            registry.aliases[effect.alias] = effect.to
-        return Outcome(self.now, AliasMoved(effect.to, moved=True))
+        self.outcomes[effect] = self.registry.answer(effect, self.now)
 
     def _subscribe(self, wanted: frozenset[FactRequest]) -> None:
         self.facts = {request: self.facts.get(request, Fact(None)) for request in wanted}
@@ -333,34 +176,8 @@ class World:
                 fact = Fact(self.now, self.registry.reading()) if self.registry.up else None
             else:
                 assert isinstance(request, MetricQuery)
-                fact = Fact(self.now, self._metrics(request)) if self.prometheus_up else None
+                fact = Fact(self.now, metrics(request, self.live, self.now)) if self.prometheus_up else None
             self.facts[request] = fact or replace(before, error="connection refused")
-
-    def _metrics(self, query: MetricQuery) -> Reading:
-        series = [s for version, live in self.live.items() for s in self._series(query, version, live)]
-        start = float(query.start or 0)
-        return Reading(self.now.timestamp(), tuple(series), start, float(query.step_seconds or 1))
-
-    def _series(self, query: MetricQuery, version: str, live: Live) -> list[Series]:
-        if query.query.startswith(BUCKETS):
-            bounds = ((0.005, 0), (0.01, 0), (0.025, 0), (0.1, 0), (1.0, 0))
-            counts = [(str(b), live.requests if live.seconds <= b else 0) for b, _ in bounds]
-            return [self._one(query, n, version=version, le=le) for le, n in [*counts, ("+Inf", live.requests)]]
-        values = {
-            names.METRIC_FEEDBACK_ROWS: float(len(live.losses)),
-            names.METRIC_LOSS_POSITIVE: sum(x for x in live.losses if x > 0),
-            names.METRIC_LOSS_NEGATIVE: -sum(x for x in live.losses if x < 0),
-            names.METRIC_LOSS_SQUARED: sum(x * x for x in live.losses),
-        }
-        rows = [self._one(query, n, __name__=name, version=version) for name, n in values.items()]
-        codes = {"200": live.requests - live.errors, "500": live.errors}
-        return rows + [
-            self._one(query, n, __name__=names.METRIC_REQUESTS, version=version, code=code) for code, n in codes.items()
-        ]
-
-    def _one(self, query: MetricQuery, value: float, **labels: str) -> Series:
-        start = float(query.start or 0)
-        return Series(tuple(sorted(labels.items())), ((start, 0.0), (self.now.timestamp(), float(value))))
 
     # --- driving ------------------------------------------------------------------------------------------------------
     def tick(self, seconds: float = 5) -> Plan[DeploymentStatus]:
