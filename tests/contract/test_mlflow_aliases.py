@@ -10,7 +10,7 @@ import pytest
 
 from modelcycle.constants import TAG_OWNER
 from modelcycle.errors import NotFound, Unavailable
-from modelcycle.registry.port import AliasMoved, ClaimModel, ModelFact, ModelReading, MoveAlias
+from modelcycle.registry.port import AliasMoved, ClaimModel, ModelFact, ModelReading, MoveAlias, SetAlias
 from tests.contract.conftest import ENDPOINT, Api, Registry
 from tests.support.proxy import Fault, FaultyProxy
 
@@ -93,7 +93,7 @@ def move(model: str, to: str | None, expect: str | None) -> MoveAlias:
         pytest.param(None, None, "1", "1", True, id="set for the first time"),
         pytest.param("1", "1", "2", "2", True, id="moved"),
         pytest.param("2", "1", "2", "2", True, id="moved already by an earlier try"),
-        pytest.param("2", "1", "1", "1", True, id="never left"),
+        pytest.param("1", "2", "1", "1", True, id="there already, whatever was expected"),
         pytest.param("1", None, "2", "1", False, id="somebody set it meanwhile"),
         pytest.param("2", "1", None, "2", False, id="somebody moved it: not deleted"),
         pytest.param(None, "1", "2", None, False, id="somebody deleted it"),
@@ -111,8 +111,6 @@ async def test_moving_an_alias(
     after: str | None,
     moved: bool,
 ) -> None:
-    if before == "2" and to == "1":
-        before = "1"
     if before:
         await api.post("registered-models/alias", name=model, alias="champion", version=before)
     for _ in range(2):
@@ -149,6 +147,17 @@ async def test_a_move_whose_answer_got_lost(
         await registry.carry_out(move(model, to, "1"))
     proxy.heal()
     assert await registry.carry_out(move(model, to, "1")) == AliasMoved(to, moved=True)
+
+
+async def test_setting_an_alias_that_a_resource_asks_for(
+    registry: Registry, api: Api, proxy: FaultyProxy, model: str
+) -> None:
+    for version in ("1", "1", "2"):
+        await registry.carry_out(SetAlias(ENDPOINT, model, "challenger", version))
+        assert proxy.api_calls() == ["POST registered-models/alias"]
+        assert await api.aliases(model) == {"challenger": version}
+    with pytest.raises(NotFound):
+        await registry.carry_out(SetAlias(ENDPOINT, model, "challenger", "77"))
 
 
 # --- the poller ------------------------------------------------------------------------------------------------------

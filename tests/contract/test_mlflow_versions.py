@@ -386,16 +386,16 @@ async def test_a_version_whose_run_was_deleted_is_still_read(
     assert await restarted.carry_out(ReadVersion(ENDPOINT, version.model, "1")) == version
 
 
-async def test_a_version_by_hand_of_a_run_that_is_not_there(
-    registry: Registry, trained: RunInfo, unique: str, api: Api
+async def test_a_version_by_hand_whose_run_was_deleted_for_good(
+    registry: Registry, restarted: Registry, api: Api, proxy: FaultyProxy, trained: RunInfo, unique: str
 ) -> None:
     ours: VersionInfo = await registry.carry_out(registration(trained, unique))
     await api.post("registered-models/create", name=unique)
-    body = {"name": unique, "source": f"models:/{ours.model}/1", "run_id": "f" * 32}
-    assert "model_version" in await api.post("model-versions/create", **body)
-    read: VersionInfo = await registry.carry_out(ReadVersion(ENDPOINT, unique, "1"))
+    await api.post("model-versions/create", name=unique, source=f"models:/{ours.model}/1")
+    proxy.fail(Fault.GONE, "runs/get")
+    read: VersionInfo = await restarted.carry_out(ReadVersion(ENDPOINT, unique, "1"))
     assert read.run_root is None
-    assert {file.path for file in read.files} == {file.path for file in ours.files if file.path.startswith("model/")}
+    assert read.files == tuple(file for file in ours.files if file.path.startswith("model/"))
 
 
 @pytest.mark.parametrize("tag", [TAG_FILES, TAG_DIGEST])

@@ -194,10 +194,9 @@ async def test_a_store_that_is_down_ends_the_round_at_once() -> None:
 
 
 async def test_the_store_has_a_poller_for_each_endpoint() -> None:
-    store: Adapter = PrometheusStore(
-        [PrometheusEndpoint(name=name, url="http://x", scrape_seconds=7) for name in ("a", "b")]
-    )
+    endpoints = [PrometheusEndpoint(name=name, url="http://x", scrape_seconds=7) for name in ("a", "b")]
+    store: Adapter = PrometheusStore(endpoints)
+    await store.close()
     assert {name: poller.interval for name, poller in store.pollers.items()} == {"a": 7.0, "b": 7.0}
     assert store.facts == {MetricQuery}
     assert store.effects == {}
-    await store.close()

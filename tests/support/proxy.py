@@ -25,6 +25,7 @@ class Fault(StrEnum):
     BROKEN_JSON = "broken json"
     HUGE = "huge"
     REDIRECT = "redirect"
+    GONE = "gone"
 
 
 @dataclass
@@ -104,6 +105,8 @@ def _spoilt(fault: Fault | None) -> web.Response:
     match fault:
         case Fault.ERROR_500:
             return web.json_response({"error_code": "INTERNAL_ERROR", "message": "the disk is full"}, status=500)
+        case Fault.GONE:
+            return web.json_response({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such thing"}, status=404)
         case Fault.BUSY_503:
             return web.Response(status=503, text="no healthy upstream")
         case Fault.HTML:
