@@ -40,8 +40,8 @@ def _do(arguments: argparse.Namespace) -> int:
             provider.up(options)
             say(f"cluster {options.name} is up: export KUBECONFIG={provider.kubeconfig()}")
         case "down":
-            provider.down()
-            say(f"cluster {options.name} is down")
+            with step(f"taking the cluster {options.name} down", quiet=True):
+                provider.down()
         case "load-image":
             with step(f"loading {arguments.archive.name}"):
                 provider.load_image(arguments.archive)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster import (
@@ -15,6 +14,7 @@ from e2e.cluster import (
     cgroups,
     control_plane,
     credentials,
+    disk,
     images,
     kubectl,
     network,
@@ -38,21 +38,6 @@ _INSIDE = Path("/run/modelcycle")
 _PROGRAMS = ("containerd", "ctr", "ip", "mount", "nft", "nsenter", "openssl", "runc", "unshare")
 _CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 _READY_SECONDS = 120
-
-
-@dataclass(frozen=True)
-class _Folders:
-    """Below the cluster's folder: what its processes see in place of the machine's own."""
-
-    run: Path
-    var_lib: Path
-    var_log: Path
-    tmp: Path
-    sysctl: Path
-
-
-def _folders(paths: ClusterPaths) -> _Folders:
-    return _Folders(*(paths.root / name for name in ("run", "lib", "log", "tmp", "sysctl")))
 
 
 def unavailable() -> str:
@@ -100,12 +85,13 @@ def _inside_paths() -> ClusterPaths:
     return ClusterPaths(_INSIDE / "state")
 
 
+def _sysctls(paths: ClusterPaths) -> Path:
+    return paths.root / "sysctl"
+
+
 def _write_files(options: Options, paths: ClusterPaths, at: Endpoints) -> None:
     """Everything that the components read."""
-    folders = _folders(paths)
-    for folder in (folders.run, folders.var_lib, folders.var_log, folders.tmp, paths.logs):
-        folder.mkdir()
-    folders.tmp.chmod(0o1777)
+    paths.logs.mkdir()
     users = {
         "kube-controller-manager": CONTROLLER_MANAGER,
         "kube-scheduler": SCHEDULER,
@@ -121,7 +107,7 @@ def _write_files(options: Options, paths: ClusterPaths, at: Endpoints) -> None:
     for name, content in files.items():
         _write(paths.config / name, content)
     for name, value in node.SYSCTLS.items():
-        _write(folders.sysctl / name, value + "\n")
+        _write(_sysctls(paths) / name, value + "\n")
 
 
 def _write(file: Path, content: str) -> None:
@@ -145,17 +131,18 @@ def _components(options: Options, at: Endpoints) -> list[Process]:
 
 
 def _isolation(paths: ClusterPaths, programs: dict[str, Path], leaves: list[Path]) -> Isolation:
-    folders = _folders(paths)
+    run = paths.root / "run"
+    run.mkdir()
     binds = [
         (paths.root, _INSIDE / "state"),
         *((folder, _INSIDE / "bin" / name) for name, folder in programs.items()),
-        (folders.var_lib, Path("/var/lib")),
-        (folders.var_log, Path("/var/log")),
-        (folders.tmp, Path("/tmp")),
-        *((folders.sysctl / name, Path("/proc/sys") / name) for name in node.SYSCTLS),
+        (paths.disk / "lib", Path("/var/lib")),
+        (paths.disk / "log", Path("/var/log")),
+        (paths.disk / "tmp", Path("/tmp")),
+        *((_sysctls(paths) / name, Path("/proc/sys") / name) for name in node.SYSCTLS),
     ]
     texts = [(str(outer), str(inner)) for outer, inner in binds]
-    return Isolation(str(folders.run), texts, [str(leaf) for leaf in leaves])
+    return Isolation(str(run), texts, [str(leaf) for leaf in leaves], disk.make(paths), str(paths.disk))
 
 
 def _command(paths: ClusterPaths, cable: network.Network) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from e2e.cluster.disk import MOUNT_OPTIONS
 from e2e.cluster.plan import Isolation
 
 
@@ -18,6 +19,8 @@ def enter(isolation: Isolation) -> None:
         (Path(cgroup) / "cgroup.procs").write_text("0")
     _mount("--make-rprivate", "/")
     _let_go_of_network_namespaces()
+    if isolation.disk_image:
+        _mount("-o", MOUNT_OPTIONS, isolation.disk_image, isolation.disk)
     _mount("-t", "tmpfs", "-o", "mode=755", "modelcycle-run", isolation.run)
     into_run = [pair for pair in isolation.binds if pair[1].startswith("/run/")]
     for outer, inner in into_run:

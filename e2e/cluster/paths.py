@@ -68,6 +68,10 @@ class ClusterPaths:
         return self.root / "etcd"
 
     @property
+    def disk(self) -> Path:
+        return self.root / "disk"
+
+    @property
     def network_namespace(self) -> Path:
         return self.root / "netns"
 

@@ -22,12 +22,15 @@ class Isolation:
     """What a full cluster hides from the machine, in a mount namespace of its own.
 
     `binds` are (outer, inner) paths: kubelet, containerd and the CNI plugins keep their usual paths and yet leave
-    nothing on the machine. `cgroups` are folders of the cluster, one for each hierarchy, that its processes join.
+    nothing on the machine. `disk_image`, if any, is mounted at `disk` before. `cgroups` are folders of the cluster, one
+    for each hierarchy, that its processes join.
     """
 
     run: str
     binds: Sequence[tuple[str, str]]
     cgroups: Sequence[str]
+    disk_image: str
+    disk: str
 
 
 @dataclass(frozen=True)

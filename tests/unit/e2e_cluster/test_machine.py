@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from e2e import progress
-from e2e.cluster import cgroups, images, leftovers, mounts
+from e2e.cluster import cgroups, disk, images, leftovers, mounts
 from e2e.cluster.__main__ import main
 from e2e.cluster.errors import ClusterError
+from e2e.cluster.paths import ClusterPaths
 
 
 def test_version_1_has_a_folder_in_each_real_hierarchy(tmp_path: Path) -> None:
@@ -34,6 +35,21 @@ def test_mounts_below_a_folder_are_found_by_their_whole_name(tmp_path: Path) -> 
     lines = ["/", "/state/x", "/state/x/netns", "/state/x-y/netns", r"/state/x/with\040space", "/state/x/netns"]
     table.write_text("".join(f"nsfs {target} nsfs rw 0 0\n" for target in lines))
     assert mounts.below(Path("/state/x"), table) == ["/state/x/netns", "/state/x/with space", "/state/x/netns"]
+
+
+def test_a_loop_device_belongs_to_the_cluster_that_has_its_file(tmp_path: Path) -> None:
+    for name, file in (("loop0", "/state/x/disk.img"), ("loop1", "/state/x-y/disk.img")):
+        (tmp_path / name / "loop").mkdir(parents=True)
+        (tmp_path / name / "loop" / "backing_file").write_text(f"{file}\n")
+    assert disk.loop_devices(Path("/state/x"), tmp_path) == ["loop0"]
+
+
+def test_a_machine_without_loop_devices_gets_plain_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "SYSTEM_PATH", str(tmp_path))
+    paths = ClusterPaths(tmp_path / "cluster")
+    assert disk.make(paths) == ""
+    assert (paths.disk / "tmp").stat().st_mode & 0o7777 == 0o1777
+    assert [file.name for file in paths.root.iterdir()] == ["disk"]
 
 
 def test_a_cluster_that_never_was_left_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

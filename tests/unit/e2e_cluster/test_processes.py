@@ -109,7 +109,7 @@ def test_waiting_ends_early_without_a_supervisor(paths: ClusterPaths) -> None:
 
 
 def test_a_plan_survives_its_file(paths: ClusterPaths) -> None:
-    isolation = Isolation("/x/run", (("/a", "/b"),), ("/sys/fs/cgroup/x",))
+    isolation = Isolation("/x/run", (("/a", "/b"),), ("/sys/fs/cgroup/x",), "/x/disk.img", "/x/disk")
     whole = Plan("/x", (Process("a", ("b",), ("c",)),), {"PATH": "/bin"}, isolation, "/tmp/volumes")
     plan.write(whole, paths.plan)
     again = plan.read(paths.plan)
