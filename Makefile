@@ -24,7 +24,7 @@ PY = $(eval PY := $(shell e2e/bootstrap --python))$(PY)
 BIN = $(dir $(PY))
 CLUSTER = $(PY) -m e2e.cluster
 CLUSTER_FLAGS = --name $(NAME) --provider $(PROVIDER) $(if $(KUBECONFIG_FILE),--kubeconfig $(KUBECONFIG_FILE))
-SOURCES := operator training_images e2e tests
+SOURCES := operator training_images e2e helm tests
 
 .PHONY: help
 help: ## List the targets
@@ -82,7 +82,7 @@ crds: setup ## Generate crds/ and the API reference from the models
 
 .PHONY: manifests
 manifests: crds ## Generate manifests/ from the chart
-	$$($(CLUSTER) bin helm) template modelcycle helm/modelcycle --include-crds >manifests/default.yaml
+	$(PY) -m helm.render
 
 .PHONY: clean
 clean: ## Remove what was made inside of the clone (the caches outside stay: ~/.cache/modelcycle)
