@@ -33,8 +33,8 @@ class Committee(nn.Module):
 
     def members(self, features: Tensor) -> Tensor:
         """Each member's own predictions [members, n, 1]."""
-        # A day beyond five standard deviations is taken for one of five: nothing like it was trained on.
-        inputs = ((features - self.mean) / self.scale).clamp(-5.0, 5.0).unsqueeze(0)
+        # A day beyond three standard deviations is taken for one of three: hardly anything like it was trained on.
+        inputs = ((features - self.mean) / self.scale).clamp(-3.0, 3.0).unsqueeze(0)
         bent = torch.tanh(torch.matmul(inputs, self.hidden) + self.bias)
         return torch.matmul(inputs, self.line) + torch.matmul(bent, self.bends) + self.level
 
@@ -50,7 +50,7 @@ def fit(
     units: int = 16,
     steps: int = 200,
     rate: float = 0.01,
-    decay: float = 0.02,
+    decay: float = 0.05,
     progress: Progress | None = None,
 ) -> Committee:
     """Least squares by Adam on all rows at once; ``decay`` draws every weight to zero, as in a ridge regression."""
