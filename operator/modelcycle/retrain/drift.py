@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelcycle import constants as names
 from modelcycle.api.v1alpha1.common import seconds
@@ -11,10 +11,10 @@ from modelcycle.api.v1alpha1.retrain import DriftOf, DriftTrigger
 from modelcycle.metricstore.curves import Curve, add, curves_by, window
 from modelcycle.metricstore.port import Reading
 from modelcycle.retrain.evidence import CLEAR, FIRING, Finding, unknown
-from modelcycle.retrain.metrics import Ask, Source, Wanted, bins_query, reading_that_holds
+from modelcycle.retrain.metrics import Ask, Source, Wanted, baseline_reading, bins_query, reading_that_holds
 from modelcycle.retrain.statistics import drift_floor, population_stability_index
 
-COARSE = 4  # bins are many series; their rows need no finer grid than a quarter of the usual
+COARSE = 16  # bins are thousands of series: some fifty points each keep an answer within the store's bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +45,16 @@ def look_for_drift(source: Source, trigger: DriftTrigger, version: str, since: f
     wanted = Wanted(since=since, rows=trigger.window.rows)
     if trigger.window.time:
         wanted = Wanted(since=max(since, source.now.timestamp() - seconds(trigger.window.time)))
-    query = bins_query(source, version, kind.live, kind.baseline)
-    ask = reading_that_holds(source, query, lambda reading: _rows(reading, kind), wanted, coarse=COARSE)
-    if ask.reading is None:
-        return unknown("MetricsUnavailable", ask.error), ask
-    columns = _columns(ask.reading, kind, trigger, since)
+    baseline = baseline_reading(source, version, kind.baseline, kind.label)
+    query = bins_query(source, version, kind.live)
+    live = reading_that_holds(source, query, lambda reading: _rows(reading, kind), wanted, coarse=COARSE)
+    ask = replace(live, facts=live.facts | baseline.facts)
+    if live.reading is None or baseline.reading is None:
+        return unknown("MetricsUnavailable", live.error or baseline.error), ask
+    columns = _columns(live.reading, _counts(baseline.reading, kind), kind, trigger, since)
     if not columns:
         return unknown("NoBaseline", "the version has no baseline.json, or no pod of it is running"), ask
-    return _with_query(judge_drift(trigger, columns), query), ask
+    return replace(judge_drift(trigger, columns), query=query), ask
 
 
 def judge_drift(trigger: DriftTrigger, columns: tuple[Column, ...]) -> Finding:
@@ -77,36 +79,30 @@ def _bound(trigger: DriftTrigger, column: Column, alpha: float) -> float:
     return max(float(trigger.threshold), floor)
 
 
-def _with_query(finding: Finding, query: str) -> Finding:
-    return Finding(finding.state, finding.reason, finding.value, finding.threshold, finding.rows, finding.detail, query)
-
-
 def _rows(reading: Reading, kind: _Kind) -> Curve:
     """Rows are the sum over the bins of any one column; the first by name is taken."""
-    bins = curves_by(reading, "__name__", kind.label, "bin")
-    live = {key: curve for key, curve in bins.items() if key[0] == kind.live}
-    first = min((key[1] for key in live), default="")
-    return add(curve for key, curve in live.items() if key[1] == first)
+    bins = curves_by(reading, kind.label, "bin")
+    first = min((column for column, _ in bins), default="")
+    return add(curve for (column, _), curve in bins.items() if column == first)
 
 
-def _columns(reading: Reading, kind: _Kind, trigger: DriftTrigger, since: float) -> tuple[Column, ...]:
-    baseline = _baseline(reading, kind)
+def _counts(reading: Reading, kind: _Kind) -> dict[str, dict[str, float]]:
+    """Baseline counts by column and bin."""
+    counts: dict[str, dict[str, float]] = defaultdict(dict)
+    for series in reading.series:
+        counts[series.label(kind.label) or ""][series.label("bin") or ""] = series.points[-1][1]
+    return counts
+
+
+def _columns(
+    reading: Reading, baseline: dict[str, dict[str, float]], kind: _Kind, trigger: DriftTrigger, since: float
+) -> tuple[Column, ...]:
     live: dict[str, dict[str, Curve]] = defaultdict(dict)
-    for (name, column, bin_), curve in curves_by(reading, "__name__", kind.label, "bin").items():
-        if name == kind.live:
-            live[column][bin_] = curve
+    for (column, bin_), curve in curves_by(reading, kind.label, "bin").items():
+        live[column][bin_] = curve
     return tuple(
         _column(name, counts, live.get(name, {}), reading, trigger, since) for name, counts in sorted(baseline.items())
     )
-
-
-def _baseline(reading: Reading, kind: _Kind) -> dict[str, dict[str, float]]:
-    """Baseline counts by column and bin; every replica exports the same, so one of them is enough."""
-    counts: dict[str, dict[str, float]] = defaultdict(dict)
-    for series in reading.series:
-        if series.label("__name__") == kind.baseline and series.points:
-            counts[series.label(kind.label) or ""][series.label("bin") or ""] = series.points[-1][1]
-    return counts
 
 
 def _column(

@@ -71,8 +71,14 @@ def feedback_query(source: Source) -> str:
     return selector_of_any(FEEDBACK, **source.labels)
 
 
-def bins_query(source: Source, version: str, metric: str, baseline: str) -> str:
-    return selector_of_any((metric, baseline), version=version, **source.labels)
+def bins_query(source: Source, version: str, metric: str) -> str:
+    return selector(metric, version=version, **source.labels)
+
+
+def baseline_reading(source: Source, version: str, metric: str, label: str) -> Ask:
+    """The baseline that the version's pods export; all of them the same, so one of them is enough."""
+    query = f"max by ({label}, bin) ({selector(metric, version=version, **source.labels)})"
+    return _read(source, MetricQuery(source.endpoint, query))
 
 
 def loss_query(source: Source, version: str) -> str:

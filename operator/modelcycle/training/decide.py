@@ -326,6 +326,7 @@ def _register(case: Case, record: Attempt) -> TrainingPlan:
         run_id=run.id if run else "",
         model=spec.register_.model,
         tags=identity.version_tags(case.observed.settings.cluster_id, case.training, case.status),
+        logged_since=record.started_at,  # what an earlier attempt logged before it failed is not this model
     )
     outcome = case.outcome(effect)
     if outcome is not None and not outcome.ok and not outcome.retryable:
