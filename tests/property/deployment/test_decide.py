@@ -153,7 +153,7 @@ class Happenings:
             self.world.step()
 
     def _kill(self) -> None:
-        self.world.step(requests=self.draw(st.integers(0, 12)))
+        self.world.tick(requests=self.draw(st.integers(0, 12)))
 
     def _challenger(self) -> None:
         self.world.challenge(self.draw(VERSIONS))
@@ -242,7 +242,7 @@ def test_killed_after_any_request_a_rollout_ends_all_the_same(cuts: list[int]) -
     world.live = {"1": Live(requests=300), "2": Live(requests=300)}
     for cut in cuts:
         world.tick()
-        world.step(requests=cut)
+        world.tick(requests=cut)
     world.settle(ticks=40)
     assert (world.stable, world.verdict("1"), world.verdict("2")) == ("2", "Promoted/Bootstrap", "Promoted/StepsPassed")
     assert world.registry.aliases == {"champion": "2"}

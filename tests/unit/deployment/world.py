@@ -180,14 +180,14 @@ class World:
             self.facts[request] = fact or replace(before, error="connection refused")
 
     # --- driving ------------------------------------------------------------------------------------------------------
-    def tick(self, seconds: float = 5) -> Plan[DeploymentStatus]:
-        """Time goes on, pods become ready, facts are read, then one pass."""
+    def tick(self, seconds: float = 5, requests: int | None = None) -> Plan[DeploymentStatus]:
+        """Time goes on, pods become ready, facts are read, then one pass, which may be cut short as in ``step``."""
         self.now += timedelta(seconds=seconds)
         for workload in self.workloads.values():
             stuck = workload.version in self.broken or workload.version in self.unready
             workload.ready = 0 if stuck else workload.replicas
         self.poll()
-        return self.step()
+        return self.step(requests)
 
     def settle(self, ticks: int = 15) -> Plan[DeploymentStatus]:
         plan = self.tick()
