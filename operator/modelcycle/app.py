@@ -42,11 +42,9 @@ DOMAINS: tuple[Domain, ...] = (training.DOMAIN, deployment.DOMAIN, retrain.DOMAI
 async def run(options: RunOptions, domains: Sequence[Domain] = DOMAINS) -> None:
     """Run the operator until SIGTERM or SIGINT; raises what it can't go on with."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     on_signals(stop)
     identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
     source, metrics, fence = CredentialSource(options.kubeconfig), Metrics(), LeaseFence()
-    endpoints = load_endpoints(options.endpoints_file)
     async with AsyncExitStack() as stack:
         transport = Transport(source)
         stack.push_async_callback(transport.close)
@@ -54,38 +52,54 @@ async def run(options: RunOptions, domains: Sequence[Domain] = DOMAINS) -> None:
         cluster = KubeCluster(transport, bucket, fence, metrics.wrote)
         # The lease has a bucket of its own: it must not be lost because there is much to do.
         lease_cluster = KubeCluster(transport, TokenBucket(5.0, 10), OpenFence(), metrics.wrote)
-        settings = await _settings(options, endpoints, cluster)
-        registry = MlflowRegistry(endpoints.mlflow)
-        adapters: list[Adapter] = [registry, PrometheusStore(endpoints.prometheus), ClusterEffects(cluster)]
-        for adapter in adapters:
-            stack.push_async_callback(adapter.close)
-        names = tuple(endpoint.name for endpoint in endpoints.mlflow)
-        sweeper = Sweeper(registry, cluster, settings.cluster_id, names, lambda: fence.is_open)
-        manager = Manager(
-            cluster=cluster,
-            domains=domains,
-            adapters=adapters,
-            settings=settings,
-            fence=fence,
-            metrics=metrics,
-            clock=utc_now,
-            identity=identity,
-            forgotten=lambda key: sweeper.soon() if key.kind == MODEL_TRAINING.name else None,
-            namespaces=options.namespaces,
-            workers=options.workers,
-        )
-        loop.add_signal_handler(signal.SIGHUP, manager.router.resync)  # look at everything again, for whoever doubts
+        manager, sweeper = await _assembled(options, domains, cluster, fence, metrics, identity, stack)
+        # Look at everything again, for whoever doubts that all was seen.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, manager.router.resync)
         port = await stack.enter_async_context(serve(options.port, manager.live, manager.ready, manager.exposed))
         LOG.info("%s started, serving /livez, /readyz and /metrics on port %d", identity, port)
-        lease = LeaseName(options.lease_namespace, options.lease_name)
 
         async def duty() -> None:
             sweeper.soon()  # a training may have gone while nobody was on duty
             await manager.duty()
 
+        lease = LeaseName(options.lease_namespace, options.lease_name)
         elector = Elector(lease_cluster, lease, identity, fence, duty, utc_now)
         await _live(manager, elector, sweeper, source, options, stop)
     LOG.info("stopped")
+
+
+async def _assembled(
+    options: RunOptions,
+    domains: Sequence[Domain],
+    cluster: Cluster,
+    fence: LeaseFence,
+    metrics: Metrics,
+    identity: str,
+    stack: AsyncExitStack,
+) -> tuple[Manager, Sweeper]:
+    """The manager with its adapters, which ``stack`` closes."""
+    endpoints = load_endpoints(options.endpoints_file)
+    settings = await _settings(options, endpoints, cluster)
+    registry = MlflowRegistry(endpoints.mlflow)
+    adapters: list[Adapter] = [registry, PrometheusStore(endpoints.prometheus), ClusterEffects(cluster)]
+    for adapter in adapters:
+        stack.push_async_callback(adapter.close)
+    names = tuple(endpoint.name for endpoint in endpoints.mlflow)
+    sweeper = Sweeper(registry, cluster, settings.cluster_id, names, lambda: fence.is_open)
+    manager = Manager(
+        cluster=cluster,
+        domains=domains,
+        adapters=adapters,
+        settings=settings,
+        fence=fence,
+        metrics=metrics,
+        clock=utc_now,
+        identity=identity,
+        forgotten=lambda key: sweeper.soon() if key.kind == MODEL_TRAINING.name else None,
+        namespaces=options.namespaces,
+        workers=options.workers,
+    )
+    return manager, sweeper
 
 
 async def _settings(options: RunOptions, endpoints: Endpoints, cluster: Cluster) -> Settings:

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = run_options(vars(parsed), os.environ)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(app.run(options))
-    except (ModelcycleError, ValidationError) as error:
+    except (ModelcycleError, ValidationError, OSError) as error:
         LOG.error("the operator can't run: %s", error)
         return 1
     return 0

@@ -18,6 +18,7 @@ from modelcycle.runtime.queue import BACKOFF_LONGEST, backoff
 
 LOG = logging.getLogger(__name__)
 AT_ONCE = 8  # at one endpoint
+RETRY_LONGEST = 60.0  # an endpoint that is back is noticed within a minute, and asked for little meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class EffectRunner:
 def _pause(error: ModelcycleError, times: int) -> float:
     """Seconds until an effect that failed ``times`` in a row is tried again."""
     if isinstance(error, Retryable):
-        return max(error.after or 0.0, backoff(times, jitter=0.0))
+        return max(error.after or 0.0, min(RETRY_LONGEST, backoff(times, jitter=0.0)))
     return BACKOFF_LONGEST
 
 

@@ -25,7 +25,7 @@ LOG = logging.getLogger(__name__)
 LEASE_SECONDS = 15.0  # client-go's 15, 10 and 2
 RENEW_SECONDS = 10.0
 RETRY_SECONDS = 2.0
-TRY_SECONDS = 4.0  # one turn; two that fail leave time for a third before the lease is lost
+TRY_SECONDS = 3.0  # one turn at most: a server that hangs once leaves time for another try before the lease is lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class Elector:
         duty, self._on_duty = self._on_duty, None
         if duty is None:
             return
-        LOG.warning("%s no longer holds the lease", self._identity)
+        LOG.info("%s no longer holds the lease", self._identity)
         duty.cancel()
         with suppress(asyncio.CancelledError):
             await duty

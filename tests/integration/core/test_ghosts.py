@@ -100,24 +100,24 @@ async def test_a_ghost_stays_until_the_relist(
     cache = Cache(lambda kind, view: None, metrics)
     sink = Sink(cache)
     address = urlsplit(control_plane.server)
-    async with tcp_proxy(str(address.hostname), int(address.port or 443)) as proxy:
-        async with watching(sink, kubeconfig_through(proxy, control_plane, tmp_path), namespace):
-            uids = {
-                name: (await cluster.create(JOB, job(namespace, name)))["metadata"]["uid"]
-                for name in ("ghost", "lives")
-            }
-            await eventually(lambda: jobs(cache, namespace) == {"ghost", "lives"}, "both Jobs are seen")
+    names = ("ghost", "lives")
+    async with (
+        tcp_proxy(str(address.hostname), int(address.port or 443)) as proxy,
+        watching(sink, kubeconfig_through(proxy, control_plane, tmp_path), namespace),
+    ):
+        made = {name: await cluster.create(JOB, job(namespace, name)) for name in names}
+        await eventually(lambda: jobs(cache, namespace) == {"ghost", "lives"}, "both Jobs are seen")
 
-            proxy.cut()
-            await cluster.delete(JOB, namespace, "ghost", uids["ghost"])
-            await asyncio.to_thread(restart_api_server, control_plane)
-            proxy.heal()
-            await cluster.create(JOB, job(namespace, "later"))
-            await eventually(lambda: "later" in jobs(cache, namespace), "the watch works again")
-            assert sink.deletions == 0
-            assert jobs(cache, namespace) == {"ghost", "lives", "later"}
+        proxy.cut()
+        await cluster.delete(JOB, namespace, "ghost", made["ghost"]["metadata"]["uid"])
+        await asyncio.to_thread(restart_api_server, control_plane)
+        proxy.heal()
+        await cluster.create(JOB, job(namespace, "later"))
+        await eventually(lambda: "later" in jobs(cache, namespace), "the watch works again")
+        assert sink.deletions == 0
+        assert jobs(cache, namespace) == {"ghost", "lives", "later"}
 
-            resync = Resync(cluster, cache, metrics, (namespace,), lambda: None, time.monotonic)
-            await resync.everything()
-            assert jobs(cache, namespace) == {"lives", "later"}
-            assert cache.get(JobView, "Job", namespace, "ghost") is None
+        resync = Resync(cluster, cache, metrics, (namespace,), lambda: None, time.monotonic)
+        await resync.everything()
+        assert jobs(cache, namespace) == {"lives", "later"}
+        assert cache.get(JobView, "Job", namespace, "ghost") is None

@@ -177,6 +177,7 @@ async def test_a_retryable_failure_is_tried_again_after_its_backoff_and_brings_t
     [
         pytest.param(Unavailable("x"), 1, 1.0, id="first failure"),
         pytest.param(Unavailable("x"), 4, 8.0, id="fourth failure"),
+        pytest.param(Unavailable("x"), 50, 60.0, id="a minute at most"),
         pytest.param(Unavailable("x", after=30.0), 1, 30.0, id="the other side asks for more"),
         pytest.param(NotFound("x"), 1, 300.0, id="trying again hardly helps"),
     ],

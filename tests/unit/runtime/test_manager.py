@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from modelcycle.cluster.kinds import JOB, MODEL_TRAINING
+from modelcycle.core.plan import Plan
 from modelcycle.errors import NotFound, Unavailable
 from modelcycle.runtime import manager as manager_module
 from modelcycle.runtime import resync as resync_module
@@ -17,6 +18,7 @@ from modelcycle.runtime.resync import Resync
 from tests.unit.runtime.builders import job, training
 from tests.unit.runtime.memory_cluster import MemoryCluster
 from tests.unit.runtime.test_controller import World, plan
+from tests.unit.runtime.test_effects import Ring
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +87,26 @@ async def test_who_is_off_duty_takes_no_more_keys(world: World) -> None:
     world.queue.add(Key("ModelTraining", "shop", "ranker"))
     await world.settle()
     assert len(world.domain.seen) == passes
+
+
+async def test_a_stop_waits_for_what_is_under_way(world: World) -> None:
+    release = asyncio.Event()
+
+    async def ring(effect: Ring) -> str:
+        await release.wait()
+        return "rang"
+
+    world.manager.effects._handlers = {Ring: ring}
+    world.domain.script = lambda observed, now: Plan(status=observed.resource.status, effects=(Ring("big"),))
+    async with on_duty(world):
+        await asyncio.sleep(0.05)
+        draining = asyncio.create_task(world.manager.drain())
+        await asyncio.sleep(0.02)
+        assert not draining.done()
+        release.set()
+        await asyncio.wait_for(draining, 1)
+        uid = world.resource.uid
+        assert world.manager.effects._book.of(uid)[Ring("big")].value == "rang"
 
 
 async def test_priming_waits_for_crds_and_for_the_api_server(world: World, caplog: pytest.LogCaptureFixture) -> None:
