@@ -10,7 +10,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 
 from e2e.demo.results import Floats, Results
@@ -124,15 +123,15 @@ def _mark_retrains(axes: Axes, results: Results, height: Floats) -> None:
 
 
 def _dates(results: Results) -> Floats:
-    """Days as matplotlib counts them."""
-    return np.asarray(date2num(np.array(results.days, dtype="datetime64[D]")), dtype=np.float64)
+    """Days since 1970, as matplotlib counts them."""
+    return np.array(results.days, dtype="datetime64[D]").astype(np.float64)
 
 
 def _along_the_days(axes: Axes, days: Floats) -> None:
     """The same horizontal axis for all pictures, with room for names on the right."""
     axes.xaxis_date()
     axes.set_xlim(days[0], days[-1])
-    axes.figure.subplots_adjust(right=0.76)  # type: ignore[union-attr]
+    axes.figure.subplots_adjust(right=0.76)
 
 
 @contextmanager
