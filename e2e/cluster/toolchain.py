@@ -36,6 +36,7 @@ class Toolchain:
             "GOCACHE": str(home / "build"),
             "GOFLAGS": "-modcacherw -trimpath -buildvcs=false -mod=readonly",
             "GOMODCACHE": str(home / "mod"),
+            "GOPATH": str(home / "path"),
             "GOTOOLCHAIN": "local",
             "GOWORK": "off",
         }
