@@ -96,6 +96,10 @@ Facts = Mapping[FactRequest, Fact]
 class Plan(Generic[StatusT]):
     """What to do, in this order: apply, create, delete, effects, events, status.
 
+    Each waits for the one before it and none is done after an error, with one exception: effects are started, not
+    waited for, so that a registry that is away delays no status. What came of them is in a later pass's
+    ``observed.outcomes``.
+
     ``apply``: manifests for server-side apply. ``create``: manifests that are made once and never touched again (409 is
     success), such as a policy's trainings. ``status`` is written only where it differs from what is there. ``facts``
     are kept fresh until the next plan. ``look_again`` is when to decide anew if nothing happens before.
