@@ -95,8 +95,8 @@ class Registry:
         if self.refuses_moves:
             return Outcome(now, error="403", error_kind="Refused")
         named = self.aliases.get(effect.alias)
-        if named != effect.to and named != effect.expect:
-            return Outcome(now, AliasMoved(named, moved=False))
+        if named == effect.to or named != effect.expect:  # the answer to an earlier try may have been lost
+            return Outcome(now, AliasMoved(named, moved=named == effect.to))
         self.moves.append(effect)
         self.aliases.pop(effect.alias, None)
         if effect.to:
