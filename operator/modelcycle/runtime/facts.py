@@ -21,8 +21,9 @@ SOONEST = 1.0  # new requests don't wait for the poller's next turn, but no endp
 
 @dataclass(slots=True)
 class Line:
-    """What one poller is asked to read. ``news``: some of it has never been read."""
+    """What one poller is asked to read. ``news``: some of it has never been read. ``kind``: of facts, for metrics."""
 
+    kind: str
     endpoint: str
     poller: Poller
     requests: set[FactRequest] = field(default_factory=set)
@@ -81,8 +82,9 @@ class FactBook:
         return self._clock()
 
     def _add_lines(self, adapter: Adapter) -> None:
+        kind = "+".join(sorted(type_.__name__ for type_ in adapter.facts))
         for endpoint, poller in adapter.pollers.items():
-            line = Line(endpoint, poller)
+            line = Line(kind, endpoint, poller)
             self._lines.update({(type_, endpoint): line for type_ in adapter.facts})
 
     def _want(self, key: Key, request: FactRequest) -> None:
@@ -150,8 +152,8 @@ async def _read(line: Line, requests: Collection[FactRequest], book: FactBook, m
         LOG.exception("reading from %s failed unexpectedly", line.endpoint)
         readings = dict.fromkeys(requests, Unusable("InternalError", f"reading failed unexpectedly: {error!r}"))
     failed = sum(isinstance(reading, ModelcycleError) for reading in readings.values())
-    metrics.readings.labels(line.endpoint, "error").inc(failed)
-    metrics.readings.labels(line.endpoint, "ok").inc(len(readings) - failed)
+    metrics.readings.labels(line.kind, line.endpoint, "error").inc(failed)
+    metrics.readings.labels(line.kind, line.endpoint, "ok").inc(len(readings) - failed)
     book.store(readings, at)
 
 

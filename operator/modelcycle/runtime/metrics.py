@@ -47,7 +47,10 @@ class Metrics:
             "modelcycle_effects", "Effects carried out outside of the cluster", ["effect", "result"], registry=to
         )
         self.readings = Counter(
-            "modelcycle_fact_readings", "Readings of facts outside of the cluster", ["endpoint", "result"], registry=to
+            "modelcycle_fact_readings",
+            "Readings of facts outside of the cluster",
+            ["fact", "endpoint", "result"],
+            registry=to,
         )
         self.loop_lag = Gauge("modelcycle_event_loop_lag_seconds", "How late the event loop is", registry=to)
 
