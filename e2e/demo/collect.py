@@ -103,7 +103,7 @@ def _json(url: str) -> Json:
 
 def _read(url: str) -> bytes:
     try:
-        with urllib.request.urlopen(url, timeout=60) as response:
+        with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310  (a port-forward of ours)
             content: bytes = response.read()
             return content
     except OSError as error:

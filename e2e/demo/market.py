@@ -29,7 +29,7 @@ def load_script(path: Path) -> ModuleType:
 
 def write_market(target: Path) -> None:
     """Write hedge.csv as the Job of the sample does."""
-    load_script(SAMPLE / "prepare.py").main(target)
+    load_script(SAMPLE / "prepare.py").write_table(target)
 
 
 @cache

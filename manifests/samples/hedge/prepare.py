@@ -44,14 +44,15 @@ def make_table(prices: pd.DataFrame) -> pd.DataFrame:
     return table.iloc[WARM_UP_DAYS:].dropna()
 
 
-def main(target: Path) -> None:
+def write_table(target: Path) -> pd.DataFrame:
     """Write the table to ``target``, whole or not at all."""
     table = make_table(closing_prices())
     unfinished = target.with_suffix(".unfinished")
     table.to_csv(unfinished, index=False, float_format="%.8g")
     unfinished.replace(target)
-    print(f"{target}: {len(table)} trading days from {table['time'].iloc[0]} to {table['time'].iloc[-1]}")
+    return table
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    written = write_table(Path(sys.argv[1]))
+    print(f"{sys.argv[1]}: {len(written)} trading days from {written['time'].iloc[0]} to {written['time'].iloc[-1]}")

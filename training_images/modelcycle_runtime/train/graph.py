@@ -26,8 +26,8 @@ class TorchModule(Protocol):
 def export_torch(model: TorchModule, example: Floats) -> onnx.ModelProto:
     """Export a torch module that takes features [n, k] and gives predictions [n] or [n, 1], for any number of rows.
 
-    By torch.export and onnxscript (``dynamo=True``); the older tracing exporter bakes in whatever a branch decided for
-    the example.
+    By torch.export and onnxscript (``dynamo=True``). Where that fails torch falls back on tracing, which freezes what
+    the example made of branches and sizes, so that an export is worth nothing before it is compared.
 
     Raises:
         UserError: torch can't export the module.
@@ -81,8 +81,15 @@ def predict_onnx(model: onnx.ModelProto) -> Predict:
     if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 2 or inputs[0].type != "tensor(float)":
         found = [(one.name, one.type, one.shape) for one in (*inputs, *outputs)]
         raise UserError(f"the model must have one float input [n, k] and one output; it has {found}")
-    name = inputs[0].name
-    return lambda features: np.asarray(session.run(None, {name: np.asarray(features, dtype=np.float32)})[0])
+
+    def run(features: Floats) -> Floats:
+        try:
+            (answer,) = session.run(None, {inputs[0].name: np.asarray(features, dtype=np.float32)})
+        except Exception as error:
+            raise UserError(f"ONNX export differs: the graph can't answer {len(features)} rows: {error}") from error
+        return np.asarray(answer)
+
+    return run
 
 
 def names_of(model: onnx.ModelProto) -> tuple[str, str]:

@@ -16,6 +16,7 @@ Predict = Callable[[Floats], Floats]
 ABSOLUTE_TOLERANCE = 1e-5
 RELATIVE_TOLERANCE = 1e-4
 REAL_ROWS = 256
+EDGES_ALONE = 6
 _STRETCH = 10.0
 
 
@@ -37,13 +38,17 @@ def probe_rows(features: Floats) -> Floats:
 
 
 def check_parity(expected: Predict, actual: Predict, features: Floats) -> None:
-    """Compare two models on :func:`probe_rows`, all rows in one batch and the first one alone.
+    """Compare two models on :func:`probe_rows`: all rows in one batch, and some, also extreme ones, each alone.
+
+    An exporter that traces freezes what a branch decided for its example; rows alone, low and high, take both ways.
 
     Raises:
         UserError: they differ; the message names the worst row.
     """
     rows = probe_rows(features)
-    for batch in (rows, rows[:1]):
+    first_edge = min(len(features), REAL_ROWS)
+    alone = (0, *range(first_edge, first_edge + EDGES_ALONE))
+    for batch in (rows, *(rows[place : place + 1] for place in alone)):
         compare(np.asarray(expected(batch)), np.asarray(actual(batch)), batch)
 
 
