@@ -8,6 +8,7 @@
     ├── NonFiniteLoss           NonFiniteLoss    70
     ├── OutOfMemory             OutOfMemory      1
     ├── DeviceFault             DeviceFault      75
+    ├── TrackingUnavailable     Unknown          69
     ├── DigestMismatch          Digest           66
     ├── ArtifactMissing         Missing          66
     ├── ArtifactRefused         Refused          66
@@ -63,6 +64,13 @@ class DeviceFault(Failure):
 
     kind = "DeviceFault"
     exit_code = EXIT_DEVICE
+
+
+class TrackingUnavailable(Failure):
+    """MLflow did not answer a training for as long as its client tried: not the code's fault, so it is tried again."""
+
+    kind = "Unknown"
+    exit_code = EXIT_UNAVAILABLE
 
 
 class DigestMismatch(Failure):
