@@ -14,6 +14,7 @@ from e2e.demo.report import render_table, write_report
 from e2e.demo.settings import Settings
 from e2e.demo.story import tell
 from e2e.images import ImagesError
+from e2e.install import InstallError
 from e2e.progress import step
 
 
@@ -22,7 +23,7 @@ def main(given: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(given)
     try:
         return int(_COMMANDS[options.command](options))
-    except (ClusterError, DemoError, ImagesError) as error:
+    except (ClusterError, DemoError, ImagesError, InstallError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from e2e.demo.kube import DemoError, Json, Kube
-from e2e.demo.settings import DEPLOYMENT, POLICY, RELEASE, REPLAY, SYSTEM, Settings
+from e2e.demo.settings import DEPLOYMENT, POLICY, REPLAY, Settings
+from e2e.install import RELEASE, SYSTEM
 
 RECORD = "record "
 COUNTERS = {"requests": "modelcycle_requests_total", "labels": "modelcycle_feedback_rows_total"}

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from e2e.demo.market import ROOT, SAMPLE
 
-SYSTEM = "modelcycle-system"
-RELEASE = "modelcycle"
 DEPLOYMENT = POLICY = "hedge"
 FIRST_TRAINING = "hedge-2006"
 REPLAY = "hedge-replay"

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from e2e.cluster import Cluster, binaries, bring_up
+from e2e import install
+from e2e.cluster import Cluster, bring_up
 from e2e.demo.collect import gather
 from e2e.demo.kube import DemoError, Json, Kube, condition, of_kind, render_sample, words_of
 from e2e.demo.manifests import replay_manifests
-from e2e.demo.market import ROOT, day_of, first_row_from, load_market
-from e2e.demo.settings import DEPLOYMENT, FIRST_TRAINING, RELEASE, REPLAY, SAMPLE_NAMESPACE, SYSTEM, Settings
-from e2e.images import Image, build
+from e2e.demo.market import day_of, first_row_from, load_market
+from e2e.demo.settings import DEPLOYMENT, FIRST_TRAINING, REPLAY, SAMPLE_NAMESPACE, Settings
+from e2e.images import Image
 from e2e.progress import say, step
 
-PUBLISHED = "localhost/modelcycle/{name}:0.1.0"
-CHART = ROOT / "helm" / "modelcycle"
-IN_CHART = ("operator", "serving", "mlflow", "prometheus")
-SCRAPE_SECONDS = 1
 REPLAY_SECONDS = 5400
 
 
@@ -49,8 +45,7 @@ class Run:
 
     def sample(self) -> list[Json]:
         assert self.cluster is not None
-        changes = {PUBLISHED.format(name=image.name): image.reference for image in self.images.values()}
-        changes[SAMPLE_NAMESPACE] = self.settings.namespace
+        changes = install.local_names(self.images) | {SAMPLE_NAMESPACE: self.settings.namespace}
         return render_sample(self.cluster, self.settings.sample, changes)
 
 
@@ -65,26 +60,14 @@ def provide_images(run: Run) -> None:
     """All images, built or from the cache, on the cluster's node."""
     assert run.cluster is not None
     with run.stage("images"):
-        run.images = {image.name: image for image in build()}
-        for image in run.images.values():
-            with step(f"loading the {image.name} image into the cluster", quiet=True):
-                run.cluster.load_image(image.archive)
+        run.images = install.provide_images(run.cluster)
 
 
-def install(run: Run) -> None:
+def install_chart(run: Run) -> None:
     """The chart, with MLflow and Prometheus in it."""
     assert run.cluster is not None
-    tags = [f"--set=image.tags.{name}={run.images[name].key}" for name in IN_CHART]
-    command = [
-        str(binaries.program("helm")), "upgrade", "--install", RELEASE, str(CHART),
-        f"--kubeconfig={run.cluster.kubeconfig}", f"--namespace={SYSTEM}", "--create-namespace",
-        "--wait", "--timeout=10m", f"--set=prometheus.scrapeIntervalSeconds={SCRAPE_SECONDS}", *tags,
-    ]  # fmt: skip
-    with run.stage("install"), step("installing modelcycle with MLflow and Prometheus"):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            message = f"helm could not install the chart: {done.stderr.strip()}"
-            raise DemoError(message)
+    with run.stage("install"):
+        install.install(run.cluster, run.images)
 
 
 def prepare_data(run: Run) -> None:
@@ -207,4 +190,4 @@ def say_goodbye(run: Run) -> None:
     say(f"take it down: make down NAME={run.settings.cluster}")
 
 
-STAGES = (provide_cluster, provide_images, install, prepare_data, train_first, deploy, replay, collect)
+STAGES = (provide_cluster, provide_images, install_chart, prepare_data, train_first, deploy, replay, collect)
