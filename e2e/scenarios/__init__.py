@@ -1,0 +1,1 @@
+"""What modelcycle does with real pods in a real cluster."""

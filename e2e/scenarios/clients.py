@@ -1,0 +1,75 @@
+"""The pod from which the scenarios send their requests, as anybody's client in the cluster would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.demo.kube import Kube
+from e2e.scenarios.system import Json, System
+
+_NAME = "client"
+_PROGRAM = Path(__file__).with_name("client.py")
+_LOAD_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Talks to the deployment ``name`` of its namespace, which serves ``model``."""
+
+    kube: Kube
+    name: str
+    model: str
+
+    def ask(self, rows: int = 1) -> Json:
+        """Ask row by row: ``versions``, ``predictions`` and ``tokens``, one of each a row."""
+        return self._run("ask", str(rows))
+
+    def tell(self, *rows: Json) -> Json:
+        return self._run("tell", json.dumps(rows))
+
+    def serving(self) -> set[str]:
+        """Versions that answer, of some requests with a connection each."""
+        return set(self.ask(6)["versions"])
+
+    @contextmanager
+    def load(self) -> Iterator[Callable[[], Json]]:
+        """Send requests for as long as the block runs; what it yields gives the result afterwards."""
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            sending = pool.submit(self._run, "load", str(_LOAD_SECONDS))
+            try:
+                yield sending.result
+            finally:
+                self.kube.kubectl("exec", _NAME, "--", "touch", "/tmp/stop")
+
+    def _run(self, command: str, argument: str) -> Json:
+        url = f"http://{self.name}.{self.kube.namespace}.svc"
+        words = ("exec", "-i", _NAME, "--", "python", "-", command, url, self.model, argument)
+        text = self.kube.cluster.kubectl("--namespace", self.kube.namespace, *words, input=_PROGRAM.read_text())
+        found: Json = json.loads(text)
+        return found
+
+
+def provide_client(system: System, kube: Kube, name: str, model: str) -> Client:
+    """Make the pod, if need be, and wait until it runs."""
+    container = {
+        "name": _NAME,
+        "image": system.image("serving"),
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python", "-c", "import signal; signal.signal(signal.SIGTERM, lambda *_: exit()); signal.pause()"],
+        "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+    }
+    kube.apply([
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": _NAME, "namespace": kube.namespace},
+            "spec": {"containers": [container], "automountServiceAccountToken": False},
+        }
+    ])  # fmt: skip
+    kube.kubectl("wait", "--for=condition=Ready", f"pod/{_NAME}", "--timeout=180s")
+    return Client(kube, name, model)
