@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,10 +52,9 @@ def ridge(table: Table) -> Fit:
 @contextmanager
 def network(table_file: Path) -> Iterator[Fit]:
     """Yield the sample's own network, trained inside of the training image by ``e2e.demo.fit_worker``."""
-    # /tmp of the image is its own; the table is mounted beside it.
     command = [
-        "python", "-m", "e2e.images", "run", "--repo", "--mount", f"{table_file}:/table/hedge.csv:ro", "training", "--",
-        "python", "/repository/e2e/demo/fit_worker.py", "/table/hedge.csv",
+        sys.executable, "-m", "e2e.images", "run", "--repo", "--mount", f"{table_file}:/table/hedge.csv:ro",
+        "training", "--", "python", "/repository/e2e/demo/fit_worker.py", "/table/hedge.csv",
     ]  # fmt: skip
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
         yield lambda first, last, seed: _ask(worker, first, last, seed)
