@@ -1,0 +1,89 @@
+"""Before the first attempt: what the administrator allows, what is known already, suspension, and the MLflow run."""
+
+from __future__ import annotations
+
+from modelcycle.api.v1alpha1.training import RunReference, TrainingStatus
+from modelcycle.core.plan import Event
+from modelcycle.registry.port import EnsureRun, FindRegistered, RunInfo, VersionInfo
+from modelcycle.settings import MlflowEndpoint
+from modelcycle.training import children, identity
+from modelcycle.training.case import SUSPENDED, Case, TrainingPlan, asking
+from modelcycle.training.ending import registered_version
+from modelcycle.training.status import Stage
+
+
+def misplaced(training: children.Training, endpoint: MlflowEndpoint | None) -> Stage | None:
+    """What the administrator's settings do not allow."""
+    model = training.spec.register_.model
+    if endpoint is None:
+        return Stage(
+            "EndpointUnknown",
+            f"no MLflow endpoint named {training.spec.mlflow!r} serves namespace {training.namespace!r}: "
+            "ask the administrator, or name another in spec.mlflow",
+            stalled=True,
+        )
+    if not endpoint.may_register(training.namespace, model):
+        prefixes = ", ".join(p.replace("{namespace}", training.namespace) for p in endpoint.model_prefixes)
+        return Stage(
+            "ModelNotAllowed",
+            f"spec.register.model {model!r} must start with one of: {prefixes}",
+            stalled=True,
+        )
+    return None
+
+
+def with_key(case: Case) -> TrainingStatus:
+    if case.status.key:
+        return case.status
+    key = identity.key(case.observed.settings.cluster_id, case.training)
+    return case.status.evolve(key=key)
+
+
+def known(case: Case) -> TrainingPlan | None:
+    """Once means once: a version with the key of this training ends it without a pod. Asked before anything starts."""
+    if case.status.run is not None or case.observed.jobs:
+        return None
+    spec = case.training.spec
+    search = FindRegistered(spec.mlflow, spec.register_.model, case.status.key or "")
+    outcome = case.outcome(search)
+    if outcome is None or not outcome.ok:
+        return case.plan(asking(outcome, "Looking whether it was trained before"), effects=(search,))
+    if outcome.value is None:
+        return None
+    version: VersionInfo = outcome.value
+    status = case.status.evolve(registered=registered_version(version), completion_time=case.now)
+    message = (
+        f"{version.model} version {version.version} was trained from this very spec before; "
+        "set spec.nonce in a resource of a new name to train again"
+    )
+    event = Event("AlreadyRegistered", message, transition=f"known-{version.version}")
+    return case.with_status(status).plan(Stage("AlreadyRegistered", message, succeeded=True), events=(event,))
+
+
+def suspended_before_start(case: Case) -> TrainingPlan | None:
+    if not case.training.spec.suspend or case.observed.jobs or case.status.attempts:
+        return None
+    return case.plan(SUSPENDED)
+
+
+def make_run(case: Case) -> TrainingPlan:
+    """Exactly one MLflow run for this training, made or found."""
+    effect = _ensure_run(case)
+    outcome = case.outcome(effect)
+    if outcome is None or not outcome.ok:
+        return case.plan(asking(outcome, "Making the MLflow run"), effects=(effect,))
+    run: RunInfo = outcome.value
+    status = case.status.evolve(run=RunReference(id=run.run_id, experiment_id=run.experiment_id))
+    # The run is in the status before the first pod: whoever finds the pod can find its run.
+    return case.with_status(status).plan(Stage("Preparing", f"MLflow run {run.run_id} is made."))
+
+
+def _ensure_run(case: Case) -> EnsureRun:
+    training = case.training
+    return EnsureRun(
+        endpoint=training.spec.mlflow,
+        experiment=training.spec.experiment or f"{training.namespace}/{training.spec.register_.model}",
+        name=training.name,
+        uid=training.uid,
+        tags=identity.run_tags(case.observed.settings.cluster_id, training, case.status.key or ""),
+    )

@@ -1,0 +1,55 @@
+"""One pass over a training: what is seen, when, and the status as it is being worked out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from modelcycle.api.v1alpha1.training import TrainingSpec, TrainingStatus
+from modelcycle.core.observed import Observed
+from modelcycle.core.plan import Effect, Event, Manifest, Outcome, Plan
+from modelcycle.training import children
+from modelcycle.training.status import Stage, with_stage
+
+TrainingObserved = Observed[TrainingSpec, TrainingStatus]
+TrainingPlan = Plan[TrainingStatus]
+SUSPENDED = Stage("Suspended", "Suspended by spec.suspend; set it to false to go on.", suspended=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One pass: what is seen, when, and the status as it is being worked out."""
+
+    observed: TrainingObserved
+    now: datetime
+    status: TrainingStatus
+
+    @property
+    def training(self) -> children.Training:
+        return self.observed.resource
+
+    def with_status(self, status: TrainingStatus) -> Case:
+        return replace(self, status=status)
+
+    def outcome(self, effect: Effect) -> Outcome | None:
+        return self.observed.outcomes.get(effect)
+
+    def plan(
+        self,
+        stage: Stage,
+        *,
+        apply: tuple[Manifest, ...] = (),
+        effects: tuple[Effect, ...] = (),
+        events: tuple[Event, ...] = (),
+        look_again: timedelta | None = None,
+    ) -> TrainingPlan:
+        status = with_stage(self.status, self.training, stage, self.now)
+        return Plan(status=status, apply=apply, effects=effects, events=events, look_again=look_again)
+
+
+def asking(outcome: Outcome | None, doing: str) -> Stage:
+    if outcome is None or outcome.ok:
+        return Stage("Preparing", f"{doing}.")
+    if outcome.retryable:
+        return Stage("RegistryUnavailable", f"{doing} waits for MLflow: {outcome.error}")
+    return Stage("RegistryRefused", f"{doing} failed: {outcome.error}", stalled=True)

@@ -1,0 +1,129 @@
+"""The course of the attempts: start one, watch it, say what keeps it from starting, try again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from modelcycle.api.v1alpha1.training import Attempt, AttemptState, FailureClass
+from modelcycle.core.observed import JobView, PodView
+from modelcycle.core.plan import Event, EventType, Manifest
+from modelcycle.settings import MlflowEndpoint
+from modelcycle.training import attempts, children
+from modelcycle.training.case import SUSPENDED, Case, TrainingPlan
+from modelcycle.training.ending import completed, failed, over, register, retrying, with_pod_facts
+from modelcycle.training.failures import Blockade, blockade, may_retry
+from modelcycle.training.status import Stage
+
+NO_POD_GRACE = timedelta(seconds=60)
+
+
+def attempt(case: Case, endpoint: MlflowEndpoint, run_id: str) -> TrainingPlan:
+    number = attempts.latest_number(case.training, case.observed.jobs)
+    if number == 0:
+        return _start(case, endpoint, run_id, 1)
+    job = attempts.find_job(case.training, case.observed.jobs, number)
+    record = attempts.recorded(case.status, number)
+    if record is not None and record.state is AttemptState.FAILED:
+        return _again(case, endpoint, run_id, record)
+    if record is not None and record.state is AttemptState.SUCCEEDED:
+        return register(case, record)
+    pod = attempts.find_pod(case.observed.pods, number)
+    if job is None:
+        return _job_is_gone(case, record, number)
+    if job.complete:
+        return completed(case, job, number, pod)
+    if job.failed:
+        return failed(case, attempts.failed(with_pod_facts(case.status, pod), job, number, pod, case.now), number)
+    return _under_way(case, endpoint, run_id, job, pod, number)
+
+
+def _again(case: Case, endpoint: MlflowEndpoint, run_id: str, record: Attempt) -> TrainingPlan:
+    failure = record.failure or FailureClass.UNKNOWN
+    if not may_retry(case.training.spec.retries, case.status.failures, failure):
+        return over(case, failure.value, f"attempt {record.number} failed: {record.message}")
+    if case.training.spec.suspend:
+        return case.plan(SUSPENDED)
+    due = attempts.retry_due(case.status, record)
+    if due is not None and due > case.now:
+        return case.plan(retrying(record.number, failure, record.message), look_again=due - case.now)
+    return _start(case, endpoint, run_id, record.number + 1)
+
+
+def _remaining(case: Case) -> int:
+    return case.training.spec.deadline_seconds - case.status.running_seconds
+
+
+def _start(case: Case, endpoint: MlflowEndpoint, run_id: str, number: int) -> TrainingPlan:
+    if _remaining(case) <= 0:
+        return over(case, FailureClass.DEADLINE.value, "the attempts together used up deadlineSeconds")
+    job = children.job(case.training, endpoint, run_id, number, _remaining(case))
+    attempt = Attempt(number=number, job=job["metadata"]["name"], started_at=case.now)
+    status = attempts.with_attempt(case.status, attempt)
+    status = status.evolve(start_time=status.start_time or case.now, blocked_since=None, blocked_reason=None)
+    event = Event("AttemptStarted", f"attempt {number}: Job {attempt.job}", transition=f"attempt-{number}")
+    return case.with_status(status).plan(
+        Stage("Pending", f"Attempt {number} is starting."), apply=(job,), events=(event,)
+    )
+
+
+def _job_is_gone(case: Case, record: Attempt | None, number: int) -> TrainingPlan:
+    if record is None:  # can't be: the number came from a Job or from a record
+        return case.plan(Stage("Pending", f"Attempt {number} is starting."))
+    if case.now - (record.started_at or case.now) < timedelta(seconds=5):
+        # Our own Job of a moment ago: the cache may not have it yet.
+        return case.plan(Stage("Pending", f"Attempt {number} is starting."), look_again=timedelta(seconds=5))
+    return failed(case, attempts.vanished(case.status, record, case.now), number)
+
+
+def _under_way(
+    case: Case, endpoint: MlflowEndpoint, run_id: str, job: JobView, pod: PodView | None, number: int
+) -> TrainingPlan:
+    manifest = children.job(case.training, endpoint, run_id, number, _remaining(case))
+    attempt = attempts.started(job, number, pod)
+    status = attempts.with_attempt(with_pod_facts(case.status, pod), attempt)
+    case = case.with_status(status)
+    if case.training.spec.suspend:
+        since = status.suspended_since or case.now
+        event = Event("Suspended", f"attempt {number} is suspended", transition=f"suspended-{since.timestamp():.0f}")
+        return case.with_status(status.evolve(suspended_since=since)).plan(
+            SUSPENDED, apply=(manifest,), events=(event,)
+        )
+    case = case.with_status(status.evolve(suspended_since=None))
+    obstacle = blockade(pod) or _no_pod(case, job, pod)
+    if obstacle is not None:
+        return _blocked(case, obstacle, number, manifest)
+    case = case.with_status(case.status.evolve(blocked_since=None, blocked_reason=None))
+    if attempt.state is AttemptState.RUNNING:
+        return case.plan(Stage("Running", f"Attempt {number} runs on node {attempt.node}."), apply=(manifest,))
+    pending = Stage("Pending", f"Attempt {number} is starting" + (f" on node {attempt.node}." if attempt.node else "."))
+    return case.plan(pending, apply=(manifest,), look_again=NO_POD_GRACE)
+
+
+def _no_pod(case: Case, job: JobView, pod: PodView | None) -> Blockade | None:
+    """A Job that got no pod for a minute: a quota or an admission policy refuses it, and says so only in an event."""
+    since = job.start_time or job.created
+    if pod is not None or job.suspended or case.now - since < NO_POD_GRACE:
+        return None
+    return Blockade(
+        FailureClass.CONFIG, f"no pod could be made; see: kubectl describe job -n {job.namespace} {job.name}"
+    )
+
+
+def _blocked(case: Case, obstacle: Blockade, number: int, manifest: Manifest) -> TrainingPlan:
+    since = case.status.blocked_since or case.now
+    left = timedelta(seconds=case.training.spec.pending_deadline_seconds) - (case.now - since)
+    if left <= timedelta(0):
+        return over(case, obstacle.kind.value, f"it could not start within pendingDeadlineSeconds: {obstacle.message}")
+    status = case.status.evolve(blocked_since=since, blocked_reason=obstacle.kind.value)
+    event = Event(
+        obstacle.kind.value,
+        f"attempt {number} can't start: {obstacle.message}",
+        transition=f"blocked-{number}-{obstacle.kind.value}",
+        type=EventType.WARNING,
+    )
+    stage = Stage(
+        obstacle.kind.value,
+        f"Attempt {number} can't start: {obstacle.message}. It goes on by itself when that is mended, and gives up at "
+        f"{(case.now + left).strftime('%H:%M:%SZ')}.",
+    )
+    return case.with_status(status).plan(stage, apply=(manifest,), events=(event,), look_again=left)
