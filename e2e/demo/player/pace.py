@@ -10,7 +10,7 @@ from .service import Json, ReplayError
 
 CATCH_UP_SECONDS = 900.0
 CYCLE_SECONDS = 2400.0
-ROLLOUT_STEP_SECONDS = 20.0
+ROLLOUT_SECONDS = 1.5
 POLL_SECONDS = 0.5
 
 
@@ -27,31 +27,15 @@ class Pace:
     def __init__(self, watch: Watch, sleep: Callable[[float], None] = time.sleep) -> None:
         self._watch = watch
         self._sleep = sleep
-        self._answered: dict[str, int] = {}
-
-    def answered_by(self, version: str) -> None:
-        self._answered[version] = self._answered.get(version, 0) + 1
 
     def catch_up(self, labels: int) -> None:
         """Wait until the policy has looked at all labels told so far, and until no training or gate is under way."""
         self._wait(lambda: evaluated_rows(self._watch.policy()) >= labels, CATCH_UP_SECONDS, f"{labels} evaluated rows")
         self._wait(lambda: not self._stands_still(), CYCLE_SECONDS, "the end of a training and its gate")
 
-    def follow_rollout(self) -> None:
-        """During a rollout, wait until it has seen the requests that its version answered, or is over.
-
-        It may have started counting after the first of them, so that it is not waited for longer than a while.
-        """
-        candidate = self._watch.deployment().get("candidate")
-        if candidate is None:
-            return
-        wanted = self._answered.get(candidate["version"], 0)
-        tries = int(ROLLOUT_STEP_SECONDS / POLL_SECONDS)
-        for _ in range(tries):
-            now = self._watch.deployment().get("candidate")
-            if now is None or now["version"] != candidate["version"] or now.get("requests", 0) >= wanted:
-                return
-            self._sleep(POLL_SECONDS)
+    def let_rollout_decide(self) -> None:
+        """During a rollout, before each day: the deployment reads the same metrics as the policy, a moment later."""
+        self._sleep(ROLLOUT_SECONDS)
 
     def rollout_under_way(self) -> bool:
         return self._watch.deployment().get("candidate") is not None

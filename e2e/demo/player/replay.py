@@ -36,10 +36,10 @@ class Replay:
             if place:
                 self._tell(days[place - 1])
             self._ask(day)
-            if rolling:
-                self._pace.follow_rollout()
             if rolling or (place + 1) % self._look_every == 0:
                 self._pace.catch_up(self._labels())
+                if rolling:
+                    self._pace.let_rollout_decide()
                 rolling = self._pace.rollout_under_way()
             if (place + 1) % 50 == 0:
                 report_progress(place + 1, days, self._journal)
@@ -48,7 +48,6 @@ class Replay:
 
     def _ask(self, day: Day) -> None:
         answer, tries = self._model.predict(day)
-        self._pace.answered_by(answer.version)
         self._journal.write(
             Entry(day.time, day.label, answer.prediction, answer.version, answer.token, feedback=None, tries=tries)
         )
