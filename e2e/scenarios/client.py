@@ -2,9 +2,9 @@
 
 ::
 
-    python - ask URL MODEL ROWS             one request a row: versions, predictions, tokens
-    python - tell URL MODEL JSON            feedback as it is given, what the server says to it
-    python - load URL MODEL SECONDS         requests until /tmp/stop is there, or the time is up: what failed
+    python - ask URL MODEL {input: rows}    one request a row: versions, predictions, tokens
+    python - tell URL MODEL [feedback]      feedback as it is given, what the server says to it
+    python - load URL MODEL {input: rows}   requests until /tmp/stop is there, or the time is up: what failed
 
 It prints one JSON object.
 """
@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 STOP = Path("/tmp/stop")
 PAUSE_SECONDS = 0.05
+LOAD_SECONDS = 300.0
 Json = dict[str, Any]
 
 
@@ -36,8 +37,8 @@ class Model:
         self._keep = keep
         self._connection: http.client.HTTPConnection | None = None
 
-    def ask(self, x: float) -> Json:
-        tensor = {"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [x]}
+    def ask(self, name: str, row: list[float]) -> Json:
+        tensor = {"name": name, "datatype": "FP32", "shape": [1, len(row)], "data": row}
         return self.post("/infer", {"inputs": [tensor]})
 
     def post(self, path: str, body: Json) -> Json:
@@ -57,9 +58,9 @@ class Model:
         return found
 
 
-def ask(url: str, name: str, rows: str) -> Json:
-    model = Model(url, name)
-    answers = [model.ask(float(row)) for row in range(1, int(rows) + 1)]
+def ask(url: str, name: str, given: str) -> Json:
+    ((entered, rows),) = json.loads(given).items()
+    answers = [Model(url, name).ask(entered, row) for row in rows]
     return {
         "versions": [answer["model_version"] for answer in answers],
         "predictions": [answer["outputs"][0]["data"][0] for answer in answers],
@@ -71,16 +72,17 @@ def tell(url: str, name: str, rows: str) -> Json:
     return Model(url, name).post("/feedback", {"feedback": json.loads(rows)})
 
 
-def load(url: str, name: str, seconds: str) -> Json:
+def load(url: str, name: str, given: str) -> Json:
     STOP.unlink(missing_ok=True)
-    deadline = time.monotonic() + float(seconds)
+    ((entered, (row, *_)),) = json.loads(given).items()
+    deadline = time.monotonic() + LOAD_SECONDS
     versions: Counter[str] = Counter()
     failures: list[str] = []
 
     def send(model: Model) -> None:
         while not STOP.exists() and time.monotonic() < deadline:
             try:
-                versions[model.ask(1.0)["model_version"]] += 1
+                versions[model.ask(entered, row)["model_version"]] += 1
             except (OSError, http.client.HTTPException) as error:
                 failures.append(f"{time.strftime('%H:%M:%S')} {type(error).__name__}: {error}")
             time.sleep(PAUSE_SECONDS)

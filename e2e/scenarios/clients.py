@@ -14,48 +14,50 @@ from e2e.scenarios.system import Json, System
 
 _NAME = "client"
 _PROGRAM = Path(__file__).with_name("client.py")
-_LOAD_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Talks to the deployment ``name`` of its namespace, which serves ``model``."""
+    """Talks to the deployment ``name`` of its namespace. ``row``: one that the model's input ``entered`` takes."""
 
     kube: Kube
     name: str
     model: str
+    entered: str
+    row: list[float]
 
-    def ask(self, rows: int = 1) -> Json:
+    def ask(self, *rows: list[float]) -> Json:
         """Ask row by row: ``versions``, ``predictions`` and ``tokens``, one of each a row."""
-        return self._run("ask", str(rows))
+        return self._run("ask", {self.entered: rows})
 
     def tell(self, *rows: Json) -> Json:
-        return self._run("tell", json.dumps(rows))
+        return self._run("tell", rows)
 
     def serving(self) -> set[str]:
         """Versions that answer, of some requests with a connection each."""
-        return set(self.ask(6)["versions"])
+        return set(self.ask(*[self.row] * 6)["versions"])
 
     @contextmanager
     def load(self) -> Iterator[Callable[[], Json]]:
         """Send requests for as long as the block runs; what it yields gives the result afterwards."""
         with ThreadPoolExecutor(max_workers=1) as pool:
-            sending = pool.submit(self._run, "load", str(_LOAD_SECONDS))
+            sending = pool.submit(self._run, "load", {self.entered: [self.row]})
             try:
                 yield sending.result
             finally:
                 self.kube.kubectl("exec", _NAME, "--", "touch", "/tmp/stop")
 
-    def _run(self, command: str, argument: str) -> Json:
+    def _run(self, command: str, given: object) -> Json:
         url = f"http://{self.name}.{self.kube.namespace}.svc"
-        words = ("exec", "-i", _NAME, "--", "python", "-", command, url, self.model, argument)
+        words = ("exec", "-i", _NAME, "--", "python", "-", command, url, self.model, json.dumps(given))
         text = self.kube.cluster.kubectl("--namespace", self.kube.namespace, *words, input=_PROGRAM.read_text())
         found: Json = json.loads(text)
         return found
 
 
-def provide_client(system: System, kube: Kube, name: str, model: str) -> Client:
-    """Make the pod, if need be, and wait until it runs."""
+def provide_client(system: System, client: Client) -> Client:
+    """Make its pod, if need be, and wait until that runs."""
+    kube = client.kube
     container = {
         "name": _NAME,
         "image": system.image("serving"),
@@ -72,4 +74,4 @@ def provide_client(system: System, kube: Kube, name: str, model: str) -> Client:
         }
     ])  # fmt: skip
     kube.kubectl("wait", "--for=condition=Ready", f"pod/{_NAME}", "--timeout=180s")
-    return Client(kube, name, model)
+    return client

@@ -7,7 +7,7 @@ import pytest
 
 from e2e.cluster import bring_up, leftovers
 from e2e.install import install, provide_images
-from e2e.scenarios import faults
+from e2e.scenarios import faults, loop, market
 from e2e.scenarios.lines import Lines, train_lines
 from e2e.scenarios.stage import Scene, Stage
 from e2e.scenarios.system import System
@@ -18,6 +18,9 @@ SCENES: dict[str, Scene] = {
     "lines": lambda system: train_lines(
         system, "serving", first={"slope": "2"}, second={"slope": "3"}, wrong={"slope": "3", "recorded": "7"}
     ),
+    "short_loop": loop.play,
+    "other_market": market.play,
+    "more_lines": lambda system: train_lines(system, "outages", first={"slope": "2"}, second={"slope": "3"}),
 }
 
 
@@ -56,4 +59,26 @@ def lines(stage: Stage) -> Lines:
     """Three versions of a line, of which ``wrong`` answers its recorded rows otherwise than recorded."""
     found: Any = stage.seen("lines")
     assert isinstance(found, Lines)
+    return found
+
+
+@pytest.fixture(scope="session")
+def more_lines(stage: Stage) -> Lines:
+    """Two versions of another line, for whoever takes something away from everybody."""
+    found: Any = stage.seen("more_lines")
+    assert isinstance(found, Lines)
+    return found
+
+
+@pytest.fixture(scope="session")
+def short_loop(stage: Stage) -> loop.Loop:
+    found: Any = stage.seen("short_loop")
+    assert isinstance(found, loop.Loop)
+    return found
+
+
+@pytest.fixture(scope="session")
+def other_market(stage: Stage) -> market.OtherMarket:
+    found: Any = stage.seen("other_market")
+    assert isinstance(found, market.OtherMarket)
     return found

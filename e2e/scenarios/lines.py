@@ -102,6 +102,6 @@ def serve_line(lines: Lines, version: str) -> Client:
     """Deploy, with that version as the first to be tried, and wait until it serves."""
     lines.challenge(version)
     lines.kube.apply([deployment(lines.kube.namespace, NAME)])
-    client = provide_client(lines.system, lines.kube, NAME, lines.model)
+    client = provide_client(lines.system, Client(lines.kube, NAME, lines.model, "x", [1.0]))
     lines.until_serving(version)
     return client

@@ -20,6 +20,7 @@ from e2e.install import RELEASE, SYSTEM
 Json = dict[str, Any]
 ValueT = TypeVar("ValueT")
 MLFLOW = f"{RELEASE}-mlflow"
+_RENEWAL = f"update leases/{SYSTEM}"
 _OURS = "modelcycle.dev/scenario"
 OPERATOR_ACCOUNT = f"system:serviceaccount:{SYSTEM}:{RELEASE}"
 
@@ -67,6 +68,13 @@ class System:
 
     def writes(self, since: float) -> list[str]:
         """What the operator wrote since then (Unix seconds), but its Lease: verb, resource and name of each."""
+        return [told for told in self._written(since) if not told.startswith(_RENEWAL)]
+
+    def renewals(self, since: float) -> int:
+        """How often it renewed its Lease since then."""
+        return sum(told.startswith(_RENEWAL) for told in self._written(since))
+
+    def _written(self, since: float) -> list[str]:
         return [_told(event) for event in self.cluster.audited() if _is_write(event) and _when(event) >= since]
 
 
@@ -164,9 +172,7 @@ def is_pod_ready(pod: Mapping[str, Any]) -> bool:
 
 # --- the audit log ---------------------------------------------------------------------------------------------------
 def _is_write(event: Mapping[str, Any]) -> bool:
-    if event["user"]["username"] != OPERATOR_ACCOUNT or event["verb"] in ("get", "list", "watch"):
-        return False
-    return bool(event.get("objectRef", {}).get("resource") != "leases")
+    return bool(event["user"]["username"] == OPERATOR_ACCOUNT and event["verb"] not in ("get", "list", "watch"))
 
 
 def _when(event: Mapping[str, Any]) -> float:

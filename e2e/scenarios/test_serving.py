@@ -27,14 +27,14 @@ def test_the_first_challenger_becomes_champion_by_its_smoke_test_alone(lines: Li
         owner = tags(mlflow.get("registered-models/get", name=lines.model)["registered_model"])["modelcycle.dev/owner"]
     assert json.loads(tags(version)["modelcycle.dev/rollout"])["verdict"] == "Promoted"
     assert f"/{lines.kube.namespace}/{NAME}/" in owner
-    answered = client.ask(3)
+    answered = client.ask([1.0], [2.0], [3.0])
     assert answered["predictions"] == [2, 4, 6]
     assert set(answered["versions"]) == {first}
     assert reasons_of(lines.kube, NAME).count("Promoted") == 1
 
 
 def test_feedback_counts_once_and_only_with_a_token_of_ours(lines: Lines, client: Client) -> None:
-    first, second, third = client.ask(3)["tokens"]
+    first, second, third = client.ask([1.0], [2.0], [3.0])["tokens"]
     forged = second[:-4] + ("AAAA" if second[-4:] != "AAAA" else "BBBB")
     said = client.tell(
         {"token": first, "label": 2.5},

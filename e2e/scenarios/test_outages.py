@@ -1,0 +1,148 @@
+"""What everybody relies on goes away for a while: serving goes on, nothing is lost, nothing is done twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from e2e.demo.kube import condition
+from e2e.scenarios.clients import Client
+from e2e.scenarios.lines import NAME, Lines, registered_version, serve_line
+from e2e.scenarios.manifests import parameters, training
+from e2e.scenarios.stage import Stage
+from e2e.scenarios.system import (
+    MLFLOW,
+    System,
+    events_of,
+    eventually,
+    is_pod_ready,
+    operator_pods,
+    reasons_of,
+    tags,
+)
+
+
+@pytest.fixture(scope="module")
+def client(more_lines: Lines, stage: Stage) -> Client:
+    stage.wait()
+    return serve_line(more_lines, more_lines.versions["first"])
+
+
+@contextmanager
+def mlflow_down(system: System) -> Iterator[None]:
+    system.own.kubectl("scale", "deployment", MLFLOW, "--replicas=0")
+    system.own.kubectl("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/component=mlflow", "--timeout=120s")
+    try:
+        yield
+    finally:
+        system.own.kubectl("scale", "deployment", MLFLOW, "--replicas=1")
+        system.own.kubectl("rollout", "status", "deployment", MLFLOW, "--timeout=180s")
+
+
+def kill_operator(system: System) -> None:
+    """As a node that dies: nothing is finished, the lease is not given back."""
+    (pod,) = operator_pods(system)
+    system.own.kubectl("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force")
+
+
+def test_mlflow_away_while_a_pod_starts_and_a_training_begins(
+    system: System, more_lines: Lines, client: Client
+) -> None:
+    lines, stable = more_lines, more_lines.versions["first"]
+    eventually("two pods", lambda: ready_pods(lines, stable) == 2, 120)
+    with client.load() as result:
+        with mlflow_down(system):
+            lines.kube.kubectl("delete", "pod", lines.pods(stable)[0]["name"], "--wait=false")
+            lines.kube.apply([training(system, lines.kube.namespace, "meanwhile", "line.py")])
+            eventually("a pod that waits for its files", lambda: fetching(lines, stable), 120)
+            eventually("that it is said", lambda: said(lines) == ("True", "RegistryUnavailable"), 120)
+            assert condition(lines.kube.get("modeltraining", "meanwhile") or {}, "Succeeded")["status"] == "Unknown"
+            assert client.serving() == {stable}
+        eventually("two pods again", lambda: ready_pods(lines, stable) == 2, 180)
+        registered_version(lines.kube, "meanwhile")
+    assert result()["failures"] == []
+    eventually("that all is well", lambda: said(lines)[0] != "True", 120)
+    assert_done_once(system, lines, "meanwhile")
+
+
+def test_operator_killed_during_a_training(system: System, more_lines: Lines, client: Client) -> None:
+    lines, name = more_lines, "survives"
+    slow = training(system, lines.kube.namespace, name, "line.py", parameters=parameters(seconds="20"))
+    lines.kube.apply([slow])
+    eventually("its run, before the pod", lambda: "run" in status(lines, name), 120)
+    kill_operator(system)
+    eventually("a pod that runs", lambda: pod_phases(lines, name) == ["Running"], 120)
+    kill_operator(system)
+    registered_version(lines.kube, name)
+    assert_done_once(system, lines, name)
+
+
+def test_operator_killed_during_a_rollout(system: System, more_lines: Lines, client: Client) -> None:
+    lines, old, new = more_lines, more_lines.versions["first"], more_lines.versions["second"]
+    lines.challenge(new)
+    eventually("half of the pods", lambda: candidate_step(lines) == "half", 180)
+    kill_operator(system)
+    with client.load() as result:
+        assert lines.until_verdict(new) == ("Promoted", "StepsPassed")
+        kill_operator(system)
+        lines.until_serving(new)
+        eventually("the old pods gone", lambda: not lines.pods(old), 180)
+        eventually("the champion alias moved", lambda: lines.aliases() == {"champion": new}, 120)
+    assert result()["failures"] == []
+    assert [(v["version"], v["verdict"]) for v in lines.status()["verdicts"]] == [(old, "Promoted"), (new, "Promoted")]
+    told = Counter((event["reason"], event["note"].split(":")[0]) for event in events_of(lines.kube, NAME))
+    assert {what: count for what, count in told.items() if what[0] in ("Promoted", "StepPassed") and count > 1} == {}
+    assert reasons_of(lines.kube, NAME).count("Promoted") == 2
+
+
+# --- help ------------------------------------------------------------------------------------------------------------
+def assert_done_once(system: System, lines: Lines, name: str) -> None:
+    """One attempt, one Job, one run that has ended well, one version; each told once."""
+    found = lines.kube.get("modeltraining", name) or {}
+    uid = found["metadata"]["uid"]
+    assert [attempt["state"] for attempt in found["status"]["attempts"]] == ["Succeeded"]
+    jobs = [one for one in lines.kube.items("jobs") if one["metadata"]["ownerReferences"][0]["uid"] == uid]
+    assert len(jobs) == 1
+    with system.mlflow() as mlflow:
+        runs = mlflow.runs(f"tags.`modelcycle.dev/uid` = '{uid}'")
+        eventually("the run's end", lambda: mlflow.run(runs[0]["info"]["run_id"])["info"]["status"] == "FINISHED", 60)
+        versions = [one for one in mlflow.versions(lines.model) if tags(one)["modelcycle.dev/uid"] == uid]
+    assert (len(runs), len(versions)) == (1, 1)
+    told = Counter(reasons_of(lines.kube, name))
+    assert (told["AttemptStarted"], told["Registered"]) == (1, 1)
+
+
+def ready_pods(lines: Lines, version: str) -> int:
+    return sum(map(is_pod_ready, lines.pods(version)))
+
+
+def fetching(lines: Lines, version: str) -> bool:
+    """Whether a pod of it is at its init container, which is running and not failing."""
+    states = [one["state"] for pod in lines.pods(version) for one in pod["status"].get("initContainerStatuses", [])]
+    return any("running" in state for state in states)
+
+
+def said(lines: Lines) -> tuple[str, str]:
+    found = condition(lines.deployment(), "Degraded")
+    return found["status"], found["reason"]
+
+
+def status(lines: Lines, name: str) -> dict[str, object]:
+    found: dict[str, object] = (lines.kube.get("modeltraining", name) or {}).get("status", {})
+    return found
+
+
+def pod_phases(lines: Lines, name: str) -> list[str]:
+    pods = [pod for pod in lines.kube.items("pods") if owner(pod) == name]
+    return [pod["status"]["phase"] for pod in pods]
+
+
+def owner(pod: dict[str, dict[str, dict[str, str]]]) -> str | None:
+    return pod["metadata"].get("labels", {}).get("modelcycle.dev/owner-name")
+
+
+def candidate_step(lines: Lines) -> str | None:
+    return (lines.status().get("candidate") or {}).get("stepName")

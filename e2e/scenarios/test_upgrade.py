@@ -1,0 +1,49 @@
+"""An upgrade of the chart leaves what serves as it is."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from e2e.install import install
+from e2e.scenarios.loop import Loop
+from e2e.scenarios.market import OtherMarket
+from e2e.scenarios.stage import Stage
+from e2e.scenarios.system import Json, System, eventually, is_pod_ready, operator_pods
+
+NEXT = "next"
+WATCHED_SECONDS = 30
+SELECTOR = "app.kubernetes.io/component=serving"
+
+
+def test_a_new_default_serving_image_restarts_no_pod(
+    system: System, stage: Stage, short_loop: Loop, other_market: OtherMarket
+) -> None:
+    stage.wait()
+    before = serving_pods(system)
+    assert before
+    install(system.cluster, system.images, [f"image.tags.serving={NEXT}"])
+    eventually("the new operator", lambda: upgraded(system), 180)
+    time.sleep(WATCHED_SECONDS)
+    assert serving_pods(system) == before
+    for namespace in (short_loop.kube, other_market.kube):
+        for deployment in namespace.items("modeldeployments"):
+            stable = deployment["status"]["stable"]
+            assert (stable["image"], stable["revision"]) == (system.image("serving"), 1)
+
+
+def upgraded(system: System) -> bool:
+    """Whether the one operator pod is ready, and has the new image as its default."""
+    pods = operator_pods(system)
+    words = json.dumps([pod["spec"]["containers"][0]["args"] for pod in pods])
+    return len(pods) == 1 and is_pod_ready(pods[0]) and f"serving:{NEXT}" in words
+
+
+def serving_pods(system: System) -> dict[str, int]:
+    """Restarts of each serving pod, by uid."""
+    found = json.loads(system.cluster.kubectl("get", "pods", "--all-namespaces", "-l", SELECTOR, "-o", "json"))
+    return {pod["metadata"]["uid"]: restarts(pod) for pod in found["items"]}
+
+
+def restarts(pod: Json) -> int:
+    return sum(one["restartCount"] for one in pod["status"].get("containerStatuses", []))
