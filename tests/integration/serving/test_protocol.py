@@ -135,6 +135,8 @@ async def test_what_is_counted(start: Callable[..., Any], version: Path) -> None
                     assert answer.status == status
         after = await running.metrics()
     assert after['modelcycle_model_info{digest="abc",version="7"}'] == 1
+    assert after['modelcycle_baseline_feature_bin{bin="null",feature="b",version="7"}'] == 1
+    assert after['modelcycle_baseline_prediction_bin{bin="0",output="y",version="7"}'] == 10
     changed = {
         series: value - before[series]
         for series, value in after.items()

@@ -42,6 +42,18 @@ def test_every_series_is_there_before_the_first_row(model: Model) -> None:
     assert [count for _, _, count in Histograms(model, BASELINE).feature_counts()] == [0] * 5
 
 
+def test_the_baseline_itself_can_be_read(model: Model) -> None:
+    histograms = Histograms(model, BASELINE)
+    assert list(histograms.feature_baseline()) == [
+        ("a", "0", 1),
+        ("a", "1", 1),
+        ("a", "null", 0),
+        ("b", "0", 1),
+        ("b", "null", 1),
+    ]
+    assert list(histograms.prediction_baseline()) == [("y", "0", 1), ("y", "1", 1), ("y", "null", 0)]
+
+
 def test_without_a_baseline_nothing_is_counted(model: Model) -> None:
     histograms = Histograms(model, None)
     histograms.count(np.zeros((1, 2)), [np.zeros((1, 1), np.float32)])
@@ -58,6 +70,7 @@ def test_a_baseline_of_another_model_is_said_once_and_not_counted(
             histograms.count(np.zeros((1, 3)), [np.zeros((1, 1), np.float32)])
     assert len(caplog.records) == 1
     assert not list(histograms.feature_counts())
+    assert not list(histograms.feature_baseline())
 
 
 def test_the_number_of_features_is_bounded(tmp_path: Path) -> None:
