@@ -47,11 +47,7 @@ class Candidate:
     def files(self) -> list[tuple[str, int, str]]:
         """Path, size and SHA-256 of each file."""
         paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
-        contents = ((path, path.read_bytes()) for path in paths)
-        return [
-            (str(path.relative_to(self.folder)), len(content), hashlib.sha256(content).hexdigest())
-            for path, content in contents
-        ]
+        return [(str(path.relative_to(self.folder)), path.stat().st_size, _sha256(path)) for path in paths]
 
     def predict(self, table: Table) -> NDArray[np.float64]:
         """Predictions [rows] for ``table``.
@@ -118,6 +114,11 @@ def load_candidate(version: str, folder: Path) -> Candidate:
     if wrong:
         raise ModelUnusable(f"version {version}: the gate reads numbers from a table, the model takes {wrong}")
     return Candidate(version, folder, model)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _width(model: Model) -> int | None:

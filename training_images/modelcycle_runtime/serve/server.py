@@ -55,7 +55,6 @@ def load(settings: Settings) -> Loaded:
     model = load_model(settings.model_dir, settings.cpus)
     scorer = _scorer(settings)
     log.info("smoke: %s", smoke.check(model, settings.model_dir, settings.smoke))
-    smoke.warm_up(model)
     baseline = _baseline(settings.model_dir / ARTIFACT_BASELINE)
     return Loaded(Engine(model, settings.model, settings.version, signer, baseline), signer, scorer)
 

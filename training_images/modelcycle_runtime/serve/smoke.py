@@ -1,6 +1,7 @@
 """The test before the first request: the version answers its own recorded rows as it did at training.
 
-Without records it must answer a row of zeros by its signature, with finite numbers.
+Without records it must answer a row of zeros by its signature, with finite numbers. It also warms the model up, so that
+the first request does not wait for ONNX Runtime's first allocations.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from modelcycle_runtime.contract import ARTIFACT_SMOKE
 from modelcycle_runtime.errors import SmokeFailed
 from modelcycle_runtime.model import Array, Model, TensorSpec
 from modelcycle_runtime.serve.settings import Tolerance
-
-_WARM_UP_ROWS = (1, 1, 8, 64)
 
 
 def check(model: Model, folder: Path, tolerance: Tolerance) -> str:
@@ -36,12 +35,6 @@ def check(model: Model, folder: Path, tolerance: Tolerance) -> str:
     return (
         f"{rows} recorded rows of {', '.join(outputs)} within {tolerance.absolute:g} + {tolerance.relative:g} |record|"
     )
-
-
-def warm_up(model: Model) -> None:
-    """Answers rows of zeros, so that the first request does not wait for ONNX Runtime's first allocations."""
-    for rows in _WARM_UP_ROWS:
-        _run(model, _zeros(model, rows))
 
 
 def _read(path: Path, model: Model) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -94,7 +87,7 @@ def _fail_at(name: str, wrong: Array, got: Array, expected: Array, tolerance: st
 
 
 def _check_signature(model: Model) -> str:
-    for spec, answer in zip(model.outputs, _run(model, _zeros(model, 1)), strict=True):
+    for spec, answer in zip(model.outputs, _run(model, _zeros(model)), strict=True):
         if answer.dtype != spec.dtype or not _fits(answer.shape, spec):
             raise SmokeFailed(f"output {spec.name}: got {answer.dtype} {list(answer.shape)}, the model says {spec}")
         if answer.dtype.kind == "f" and not np.isfinite(answer).all():
@@ -108,11 +101,10 @@ def _fits(shape: tuple[int, ...], spec: TensorSpec) -> bool:
     )
 
 
-def _zeros(model: Model, rows: int) -> dict[str, Array]:
-    return {spec.name: _zero(spec, rows) for spec in model.inputs}
+def _zeros(model: Model) -> dict[str, Array]:
+    return {spec.name: _zero(spec) for spec in model.inputs}
 
 
-def _zero(spec: TensorSpec, rows: int) -> Array:
-    varying = [rows] + [1] * len(spec.shape)
-    shape = [size if isinstance(size, int) else default for size, default in zip(spec.shape, varying, strict=False)]
+def _zero(spec: TensorSpec) -> Array:
+    shape = [size if isinstance(size, int) else 1 for size in spec.shape]
     return np.full(shape, "", dtype=object) if spec.datatype == "BYTES" else np.zeros(shape, spec.dtype)
