@@ -50,15 +50,15 @@ lint: setup ## Style, types, import contracts
 
 .PHONY: test-unit
 test-unit: setup ## What needs no server: units, properties, conventions
-	$(PY) -m pytest $(wildcard tests/unit tests/property tests/conventions) $(ARGS)
+	$(PY) -m pytest -n auto --dist loadfile tests/unit tests/property tests/conventions $(ARGS)
 
 .PHONY: test-integration
 test-integration: setup ## Against real servers: kube-apiserver, MLflow
-	$(PY) -m pytest $(wildcard tests/contract tests/integration tests/crash) $(ARGS)
+	$(PY) -m pytest tests/contract tests/integration tests/crash $(ARGS)
 
 .PHONY: test-e2e
 test-e2e: setup ## With real pods in a real cluster
-	$(PY) -m pytest e2e $(ARGS)
+	$(PY) -m pytest tests/torch e2e $(ARGS)
 
 .PHONY: up
 up: setup ## Bring the cluster up, unless it is
