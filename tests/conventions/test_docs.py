@@ -150,7 +150,7 @@ def test_every_explained_reason_exists() -> None:
             'state, reason = (FIRING, "TooOld") if late else (CLEAR, "YoungEnough")',
             {"TooOld", "YoungEnough"},
             id="chosen",
-        ),  # noqa: E501
+        ),
         pytest.param('draft.finding(STALLED, "ModelClaimed", "it is taken")', {"ModelClaimed"}, id="a method"),
         pytest.param('print("Pending")', set(), id="something else"),
     ],
