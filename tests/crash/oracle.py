@@ -1,0 +1,121 @@
+"""What is compared: the state that a case ends in, and how often each thing that matters ever happened."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from modelcycle import constants as names
+from modelcycle.cluster.kinds import EVENT, OURS
+from tests.crash.life import Life
+from tests.crash.proxy import Ledger
+from tests.crash.registry import is_duplicate, tags
+from tests.crash.signatures import plain
+from tests.support.lab.kube import Manifest
+
+Picture = dict[str, Any]
+ALIAS = "registered-models/alias"
+
+
+async def picture(life: Life, ledger: Ledger) -> Picture:
+    """Everything that must not depend on whether, when and how often the operator was killed."""
+    events = (await life.informer.kube.list(EVENT, life.namespace))["items"]
+    resources = {
+        f"{kind.name}/{plain(one['metadata']['name'])}": _resource(one)
+        for kind in OURS
+        for one in life.informer.all(life.namespace, kind)
+    }
+    born = life.informer.born(life.namespace)
+    return {
+        "resources": resources,
+        "made": _sorted(Counter({f"{kind}/{plain(name)}": len(uids) for (kind, name), uids in born.items()})),
+        "events": _sorted(Counter(_event(one) for one in events if one.get("reportingController"))),
+        "runs": sorted(_run(run) for run in await life.registry.runs()),
+        "versions": [_version(one) for one in await life.registry.versions()],
+        "model": _model(await life.registry.registered()),
+        "alias moves": alias_moves(ledger),
+    }
+
+
+def differences(expected: Any, found: Any, where: str = "") -> Iterable[str]:
+    """One line for each leaf that differs."""
+    if isinstance(expected, Mapping) and isinstance(found, Mapping):
+        for name in sorted({*expected, *found}):
+            yield from differences(expected.get(name), found.get(name), f"{where}/{name}")
+    elif expected != found:
+        yield f"{where}: expected {expected}, found {found}"
+
+
+def alias_moves(ledger: Ledger) -> list[str]:
+    """Changes of aliases in their order: saying the same once more is none."""
+    told: dict[str, str | None] = {}
+    moves: list[str] = []
+    for done in ledger.done:
+        if done.committed and done.sent.side == "mlflow" and done.sent.path.endswith(ALIAS):
+            alias, version = done.sent.json["alias"], done.sent.json.get("version")
+            if alias not in told or told[alias] != version:
+                moves.append(f"{alias} -> {version}")
+            told[alias] = version
+    return moves
+
+
+def _sorted(counter: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counter.items()))
+
+
+def _event(event: Manifest) -> str:
+    about = event["regarding"]
+    return f"{event['type']} {event['reason']} of {about['kind']}/{plain(about['name'])}"
+
+
+def _resource(raw: Manifest) -> Picture:
+    status = raw.get("status", {})
+    told = {
+        "conditions": {one["type"]: f"{one['status']} {one['reason']}" for one in status.get("conditions", ())},
+        "times": [name for name in ("startTime", "completionTime") if name in status],
+        "attempts": [(one["number"], one["state"]) for one in status.get("attempts", ())],
+        "failures": status.get("failures"),
+        "registered": status.get("registered", {}).get("version"),
+        "run ended": status.get("run", {}).get("ended"),
+        "stable": status.get("stable", {}).get("version"),
+        "candidate": status.get("candidate", {}).get("version"),
+        "verdicts": [
+            (one["version"], one["verdict"], one["reason"], one.get("recorded")) for one in status.get("verdicts", ())
+        ],
+        "alias moves": status.get("aliasMoves"),
+        "owner": status.get("owner"),
+        "retiring": status.get("retiring"),
+        "cycle": status.get("cycle"),
+        "last cycle": status.get("lastCycle"),
+        "starts": len(status.get("starts", ())),
+        "history": [(one["number"], one["outcome"], one["reason"], one.get("version")) for one in status.get("history", ())],
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def _run(run: dict[str, Any]) -> str:
+    told = tags(run)
+    training = plain(told[names.TAG_TRAINING].rpartition("/")[2])
+    lost = " duplicate" if is_duplicate(run) else ""
+    return f"{training} {run['info']['status']} {run['info']['lifecycle_stage']}{lost}"
+
+
+def _version(version: dict[str, Any]) -> Picture:
+    told = tags(version)
+    rollout, gate = (json.loads(told.get(name, "{}")) for name in (names.TAG_ROLLOUT, names.TAG_GATE))
+    return {
+        "version": version["version"],
+        "training": plain(told.get(names.TAG_TRAINING, "").rpartition("/")[2]),
+        "tags": sorted(told),
+        "verdict": rollout.get("verdict"),
+        "gate": gate.get("outcome"),
+        "cycle": told.get(names.TAG_CYCLE),
+    }
+
+
+def _model(model: dict[str, Any]) -> Picture:
+    owner = tags(model).get(names.TAG_OWNER, "")
+    aliases = {one["alias"]: one["version"] for one in model.get("aliases", ())}
+    return {"aliases": aliases, "owner": owner.rpartition("/")[0].rpartition("/")[2]}

@@ -1,0 +1,111 @@
+"""One operator of a test: its files, its process, and its end and new beginning."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import yaml
+
+from modelcycle.cluster.kinds import LEASE
+from tests.support.lab.kube import Kube
+from tests.support.lab.nursery import Nursery
+
+SERVING_IMAGE = "localhost/modelcycle/serving:1"
+LEASE_NAME = "operator"
+_PORT = re.compile(r"on port (\d+)")
+
+
+def write_kubeconfig(path: Path, server: str, kube: Kube) -> Path:
+    """A kubeconfig for a proxy that speaks plain HTTP."""
+    token = (kube.credentials.authorization or "").removeprefix("Bearer ")
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "proxy", "cluster": {"server": server}}],
+        "users": [{"name": "operator", "user": {"token": token}}],
+        "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "operator"}}],
+        "current-context": "proxy",
+    }
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def write_endpoints(path: Path, mlflow: str, prometheus: str) -> Path:
+    content = {
+        "mlflow": [{"name": "default", "url": mlflow}],
+        "prometheus": [{"name": "default", "url": prometheus, "scrape_seconds": 1}],
+    }
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@dataclass
+class Operator:
+    """An operator that serves one namespace, in which its Lease lies too; a cluster of its own for MLflow's tags."""
+
+    namespace: str
+    kubeconfig: Path
+    endpoints: Path
+    log: Path
+    nursery: Nursery
+    kube: Kube
+    pid: int = 0
+    starts: int = field(default=0)
+
+    async def start(self) -> None:
+        arguments = {
+            "--kubeconfig": str(self.kubeconfig),
+            "--endpoints": str(self.endpoints),
+            "--namespaces": self.namespace,
+            "--cluster-id": self.namespace,
+            "--lease-namespace": self.namespace,
+            "--lease-name": LEASE_NAME,
+            "--serving-image": SERVING_IMAGE,
+            "--port": "0",
+        }
+        flat = [text for flag, value in arguments.items() for text in (flag, value)]
+        self.pid = await self.nursery.start(["run", *flat], self.log)
+        self.starts += 1
+
+    async def start_again(self) -> None:
+        """After a kill: once the process is gone, and as if the time of its lease were over."""
+        while self.lives():
+            await asyncio.sleep(0.01)
+        await self.kube.delete(LEASE, self.namespace, LEASE_NAME)
+        await self.start()
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def resync(self) -> None:
+        self._signal(signal.SIGHUP)
+
+    def lives(self) -> bool:
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def said(self) -> list[dict[str, str]]:
+        """What it logged in all its lives; a line that a kill cut off is left out."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("}")]
+
+    async def metrics(self, session: aiohttp.ClientSession) -> str:
+        """Its metrics page."""
+        ports = [found.group(1) for line in self.said() if (found := _PORT.search(line["message"]))]
+        async with session.get(f"http://127.0.0.1:{ports[-1]}/metrics") as answer:
+            return await answer.text()
