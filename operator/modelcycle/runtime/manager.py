@@ -66,7 +66,7 @@ class Manager:
         parts = Parts(
             cache=self.cache,
             actor=Actor(cluster, self.cache),
-            recorder=Recorder(cluster, identity, clock),
+            recorder=Recorder(cluster, identity, clock, metrics),
             effects=self.effects,
             outcomes=outcomes,
             facts=self.facts,

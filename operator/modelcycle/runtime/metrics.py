@@ -46,6 +46,7 @@ class Metrics:
         self.effects = Counter(
             "modelcycle_effects", "Effects carried out outside of the cluster", ["effect", "result"], registry=to
         )
+        self.events = Counter("modelcycle_events", "Events told", ["kind", "reason", "type"], registry=to)
         self.readings = Counter(
             "modelcycle_fact_readings",
             "Readings of facts outside of the cluster",

@@ -16,17 +16,19 @@ from modelcycle.core.observed import Resource
 from modelcycle.core.plan import Event, Manifest
 from modelcycle.core.text import clip
 from modelcycle.errors import AlreadyExists
+from modelcycle.runtime.metrics import Metrics
 
 NOTE_BYTES = 1024  # the API server refuses more
 
 
 class Recorder:
-    """``instance`` is the name of this replica."""
+    """``instance`` is the name of this replica; ``metrics`` count what it told, by kind, reason and type."""
 
-    def __init__(self, cluster: Cluster, instance: str, clock: Clock) -> None:
+    def __init__(self, cluster: Cluster, instance: str, clock: Clock, metrics: Metrics) -> None:
         self._cluster = cluster
         self._instance = instance
         self._clock = clock
+        self._metrics = metrics
         self._told: set[str] = set()
 
     async def record(self, kind: str, resource: Resource[Any, Any], event: Event) -> None:
@@ -37,6 +39,7 @@ class Recorder:
             return
         with suppress(AlreadyExists):  # told by an earlier pass that did not come to its status, or by another replica
             await self._cluster.create(EVENT, manifest)
+            self._metrics.events.labels(kind, event.reason, event.type.value).inc()
         self._remember(name)
 
     def _remember(self, name: str) -> None:

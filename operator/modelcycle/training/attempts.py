@@ -49,7 +49,8 @@ def started(job: JobView, number: int, pod: PodView | None) -> Attempt:
     state = AttemptState.PENDING
     if job.suspended:
         state = AttemptState.SUSPENDED
-    elif container is not None and container.running:
+    elif container is not None and (container.running or container.exit_code is not None):
+        # One that has ended is still the attempt that runs: how it ended is for the Job to say.
         state = AttemptState.RUNNING
     return Attempt(
         number=number,

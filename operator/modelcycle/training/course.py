@@ -30,6 +30,9 @@ def attempt(case: Case, endpoint: MlflowEndpoint, run_id: str) -> TrainingPlan:
     pod = attempts.find_pod(case.observed.pods, number)
     if job is None:
         return _job_is_gone(case, record, number)
+    if record is None:
+        # The operator ended between the Job and the status: what else goes with a start is made up for first.
+        return _begun(case, attempts.started(job, number, pod))
     if job.complete:
         return completed(case, job, number, pod)
     if job.failed:
@@ -57,13 +60,17 @@ def _start(case: Case, endpoint: MlflowEndpoint, run_id: str, number: int) -> Tr
     if _remaining(case) <= 0:
         return over(case, FailureClass.DEADLINE.value, "the attempts together used up deadlineSeconds")
     job = children.job(case.training, endpoint, run_id, number, _remaining(case))
-    attempt = Attempt(number=number, job=job["metadata"]["name"], started_at=case.now)
+    return _begun(case, Attempt(number=number, job=job["metadata"]["name"], started_at=case.now), apply=(job,))
+
+
+def _begun(case: Case, attempt: Attempt, *, apply: tuple[Manifest, ...] = ()) -> TrainingPlan:
+    """The attempt goes to the status, and its start is told."""
+    number, start = attempt.number, case.status.start_time or attempt.started_at
     status = attempts.with_attempt(case.status, attempt)
-    status = status.evolve(start_time=status.start_time or case.now, blocked_since=None, blocked_reason=None)
+    status = status.evolve(start_time=start, blocked_since=None, blocked_reason=None)
     event = Event("AttemptStarted", f"attempt {number}: Job {attempt.job}", transition=f"attempt-{number}")
-    return case.with_status(status).plan(
-        Stage("Pending", f"Attempt {number} is starting."), apply=(job,), events=(event,)
-    )
+    stage = Stage("Pending", f"Attempt {number} is starting.")
+    return case.with_status(status).plan(stage, apply=apply, events=(event,))
 
 
 def _job_is_gone(case: Case, record: Attempt | None, number: int) -> TrainingPlan:

@@ -7,6 +7,7 @@ from modelcycle.cluster.views import view_of
 from modelcycle.core.observed import Resource
 from modelcycle.core.plan import Event, EventType
 from modelcycle.errors import Unavailable
+from modelcycle.runtime.metrics import Metrics
 from modelcycle.runtime.recorder import Recorder, event_manifest, event_name
 from tests.unit.runtime.builders import NOW, clock, training
 from tests.unit.runtime.memory_cluster import MemoryCluster
@@ -22,7 +23,7 @@ def resource(uid: str = "uid-mt", name: str = "ranker") -> Resource:  # type: ig
 
 async def test_an_event_is_told_once() -> None:
     cluster = MemoryCluster()
-    recorder = Recorder(cluster, "replica-1", clock)
+    recorder = Recorder(cluster, "replica-1", clock, Metrics())
     for _ in range(3):
         await recorder.record("ModelTraining", resource(), STARTED)
     assert len(cluster.calls) == 1
@@ -31,13 +32,24 @@ async def test_an_event_is_told_once() -> None:
 async def test_an_event_that_another_replica_told_is_told() -> None:
     cluster = MemoryCluster()
     for replica in ("replica-1", "replica-2"):
-        await Recorder(cluster, replica, clock).record("ModelTraining", resource(), STARTED)
+        await Recorder(cluster, replica, clock, Metrics()).record("ModelTraining", resource(), STARTED)
     assert len(cluster.objects) == 1
+
+
+async def test_an_event_is_counted_by_the_replica_that_told_it() -> None:
+    cluster = MemoryCluster()
+    counts: list[float | None] = []
+    for replica in ("replica-1", "replica-2"):
+        metrics = Metrics()
+        await Recorder(cluster, replica, clock, metrics).record("ModelTraining", resource(), STARTED)
+        labels = {"kind": "ModelTraining", "reason": "Started", "type": "Normal"}
+        counts.append(metrics.registry.get_sample_value("modelcycle_events_total", labels))
+    assert counts == [1.0, None]
 
 
 async def test_an_event_that_could_not_be_told_is_told_the_next_time() -> None:
     cluster = MemoryCluster()
-    recorder = Recorder(cluster, "replica-1", clock)
+    recorder = Recorder(cluster, "replica-1", clock, Metrics())
 
     def fail(call: str) -> None:
         raise Unavailable(call)

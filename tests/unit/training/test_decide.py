@@ -179,6 +179,37 @@ def test_a_good_training_ends_registered_with_one_run_and_one_job() -> None:
     assert tags[names.TAG_KEY] == world.status.key
 
 
+@pytest.mark.parametrize(
+    "job",
+    [
+        pytest.param({"active": 1}, id="that is starting"),
+        pytest.param({"complete": True, "completion_time": NOW}, id="that is complete by now"),
+        pytest.param({"failed": True, "failed_reason": "BackoffLimitExceeded"}, id="that has failed by now"),
+    ],
+)
+def test_a_job_that_the_status_missed_is_told_like_one_that_it_did_not(job: dict[str, Any]) -> None:
+    world = World()
+    while not world.applied:
+        before = world.status
+        world.step()
+    world.status, world.events = before, []
+    world.see_job(1, **job)
+    plan = world.step()
+    assert world.events == ["AttemptStarted"]
+    assert plan.status.start_time == NOW
+    assert [attempt.number for attempt in plan.status.attempts] == [1]
+    world.settle()
+    assert world.events.count("AttemptStarted") == 1
+
+
+def test_a_pod_that_has_ended_does_not_look_as_if_it_were_starting() -> None:
+    world = running(World())
+    world.see_pod(1, "Succeeded", ContainerView("train", exit_code=0))
+    world.step()
+    assert world.status.attempts[-1].state is AttemptState.RUNNING
+    assert world.reason() == "Unknown/Running"
+
+
 def test_the_run_is_in_the_status_before_the_first_pod() -> None:
     world = World()
     while not world.applied:
