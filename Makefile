@@ -36,7 +36,7 @@ setup: ## Get this machine ready: virtual environment, OS packages (every other 
 
 .PHONY: demo
 demo: setup ## The whole loop on real market data: cluster, install, 2008, report; the cluster stays up
-	$(PY) -m e2e.demo --name $(NAME)
+	$(PY) -m e2e.demo $(CLUSTER_FLAGS)
 
 .PHONY: test
 test: lint test-unit test-integration test-e2e ## Everything that a change has to pass

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from e2e import install
-from e2e.cluster import Cluster, bring_up
+from e2e.cluster import Cluster, binaries, bring_up
 from e2e.demo.collect import gather
 from e2e.demo.kube import DemoError, Json, Kube, condition, of_kind, render_sample, words_of
 from e2e.demo.manifests import replay_manifests
@@ -186,7 +186,8 @@ def say_goodbye(run: Run) -> None:
     """How to look around, and how to take it down."""
     assert run.cluster is not None
     say(f"report: {run.settings.out / 'report.html'}")
-    say(f"look around: export KUBECONFIG={run.cluster.kubeconfig}; kubectl -n {run.settings.namespace} get mt,md,rp")
+    kubectl = f"KUBECONFIG={run.cluster.kubeconfig} {binaries.program('kubectl')}"
+    say(f"look around: {kubectl} -n {run.settings.namespace} get mt,md,rp")
     say(f"take it down: make down NAME={run.settings.cluster}")
 
 

@@ -167,7 +167,7 @@ def failure(answer: HttpAnswer, said: str | None = None) -> Unavailable | Refuse
     """The error for an answer that is no success, by its status; ``said`` is the reason that the other side gave."""
     text = f"{answer.asked}: {answer.status}: {clip(said, 2 * EXCERPT_BYTES) if said else answer.excerpt}"
     if answer.status == 401:
-        return Refused(f"{text}; give the endpoint a valid tokenFile")
+        return Refused(f"{text}; give the endpoint a valid token_file")
     if answer.status in (400, 403, 405, 409, 413, 422):
         return Refused(text)
     return Unavailable(text)
@@ -179,4 +179,4 @@ def _trusted(endpoint: Endpoint, name: str) -> ssl.SSLContext | bool:
     try:
         return ssl.create_default_context(cafile=endpoint.ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise Refused(f"{name}: caFile {endpoint.ca_file} can't be used: {error}") from error
+        raise Refused(f"{name}: ca_file {endpoint.ca_file} can't be used: {error}") from error

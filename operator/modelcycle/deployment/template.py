@@ -114,6 +114,7 @@ def orders(deployment: ModelDeployment, served: ServedVersion, peers: str) -> Ma
     return {
         "model": spec.model.name,
         "version": served.version,
+        "digest": served.digest or "",
         "modelDir": names.MODEL_DIR,
         "deployment": f"{deployment.namespace}/{deployment.name}",
         "feedbackKeyFile": names.FEEDBACK_KEY_FILE,

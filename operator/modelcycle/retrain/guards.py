@@ -76,6 +76,21 @@ def too_few_new_rows(situation: Situation) -> Hold | None:
     return Hold("TooFewNewRows", f"{missing} more labelled rows must come first") if missing > 0 else None
 
 
+def not_helping(situation: Situation) -> Hold | None:
+    """A model that three cycles in a row did not mend is left to a person, or to data that no gate has seen yet."""
+    if not ineffective(situation.status):
+        return None
+    gate = situation.spec.gate
+    wanted = (situation.status.last_started_rows or 0) + max(gate.holdout.rows or 0, gate.min_rows)
+    missing = wanted - situation.status.evaluated.rows
+    if missing <= 0:
+        return None
+    message = (
+        f"{situation.status.consecutive_failures} cycles in a row did not help; {missing} more labelled rows must come"
+    )
+    return Hold("RetrainIneffective", message)
+
+
 def over_budget(situation: Situation) -> Hold | None:
     budget = situation.spec.budget
     recent = recent_starts(situation.status, budget.per, situation.now)
@@ -100,6 +115,7 @@ GUARDS: tuple[Callable[[Situation], Hold | None], ...] = (
     rollout_under_way,
     cooling_down,
     too_few_new_rows,
+    not_helping,
     over_budget,
     no_watermark,
 )

@@ -136,6 +136,7 @@ def test_the_serve_order_is_the_contract() -> None:
     assert order == {
         "model": MODEL,
         "version": "7",
+        "digest": "b" * 64,
         "modelDir": names.MODEL_DIR,
         "deployment": "quant/hedge",
         "feedbackKeyFile": names.FEEDBACK_KEY_FILE,

@@ -16,7 +16,7 @@ from modelcycle.core.observed import Resource
 from modelcycle.core.plan import Outcome
 from modelcycle.registry.port import SetAlias, SetVersionTags
 
-from .world import BORN, LOSS_TRIGGER, NOW, REJECTED, World, served, spec
+from .world import BORN, GATE, LOSS_TRIGGER, NOW, REJECTED, World, served, spec
 
 
 def bad_world(**changes: Any) -> World:
@@ -219,6 +219,12 @@ def _degrade(world: World) -> None:
             lambda w: setattr(w, "status", w.status.evolve(last_started_rows=0)),
             "TooFewNewRows",
             id="too little is new",
+        ),
+        pytest.param(
+            {"gate": GATE | {"holdout": {"rows": 200}}},
+            lambda w: setattr(w, "status", w.status.evolve(consecutive_failures=3, last_started_rows=0)),
+            "RetrainIneffective",
+            id="three cycles did not help, and the gate would see the same rows again",
         ),
         pytest.param(
             {"budget": {"trainings": 1, "per": "1d"}},
