@@ -32,11 +32,12 @@ class OtherMarket:
 
 
 def play(system: System) -> OtherMarket:
-    """Apply the sample as it is, and wait until its model serves."""
+    """Apply the sample, its data first, and wait until its model serves."""
     documents = render_sample(system.cluster, _SAMPLE, local_names(system.images) | {_SAMPLE_NAMESPACE: NAMESPACE})
     kube = system.namespace(NAMESPACE)
-    kube.apply([document for document in documents if document not in of_kind(documents, "Namespace")])
+    kube.apply(of_kind(documents, "ConfigMap", "PersistentVolumeClaim", "Job"))
     kube.wait("job", "market-data", job_is_complete, seconds=600, what="other market: data")
+    kube.apply(of_kind(documents, "ModelTraining", "ModelDeployment", "RetrainPolicy"))
     training = kube.wait("modeltraining", _TRAINING, training_is_over, seconds=600, what="other market: training")
     deployment = kube.wait("modeldeployment", _NAME, is_ready, seconds=600, what="other market: serving")
     client = Client(kube, _NAME, f"{NAMESPACE}.{_NAME}", "features", [1.0, 1.0, 1.0])

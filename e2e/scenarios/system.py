@@ -40,8 +40,13 @@ class System:
         return kube
 
     def clear(self) -> None:
-        """Remove what scenarios of an earlier session left on a cluster that was kept."""
-        self.cluster.kubectl("delete", "namespace", "-l", _OURS, "--wait=true", "--timeout=180s")
+        """Remove what scenarios of an earlier session left on a cluster that was kept: namespaces, and their models."""
+        names = self.cluster.kubectl("get", "namespace", "-l", _OURS, "-o", "name").split()
+        if not names:
+            return
+        with self.mlflow() as mlflow:
+            mlflow.delete_models(tuple(f"{name.removeprefix('namespace/')}." for name in names))
+        self.cluster.kubectl("delete", *names, "--wait=true", "--timeout=180s")
 
     @property
     def own(self) -> Kube:
@@ -112,6 +117,12 @@ class Mlflow:
 
     def set_alias(self, model: str, alias: str, version: str) -> None:
         self.post("registered-models/alias", name=model, alias=alias, version=version)
+
+    def delete_models(self, prefixes: tuple[str, ...]) -> None:
+        """Delete the registered models whose names begin so."""
+        for model in self.get("registered-models/search", max_results="1000").get("registered_models", []):
+            if model["name"].startswith(prefixes):
+                self._ask("registered-models/delete", "DELETE", {"name": model["name"]})
 
     def _ask(self, path: str, method: str, body: Mapping[str, object] | None) -> Json:
         return request(self.url, method, f"/api/2.0/mlflow/{path}", body)
