@@ -173,6 +173,8 @@ async def run_cases(lab: Lab, reference: Reference, cases: Sequence[Case], at_on
             verdict = await _tried(lab, reference, case, f"case-{number}")
         ended += 1
         say(f"{ended}/{len(cases)} {_told(verdict)} {PARTS[case.part][0]}: {case.point}")
+        for violation in verdict.violations:
+            say(f"    {violation}")
         return verdict
 
     return list(await asyncio.gather(*(one(number, case) for number, case in enumerate(cases))))

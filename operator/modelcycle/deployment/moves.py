@@ -17,6 +17,8 @@ from modelcycle.deployment.ownership import forfeited
 from modelcycle.deployment.scene import DEGRADED, PROGRESSING, Draft, Scene
 from modelcycle.registry.port import AliasMoved, MoveAlias
 
+PATIENCE = timedelta(seconds=10)
+"""A move that MLflow did not answer for so long is worth a warning."""
 RENEW_AFTER = timedelta(minutes=5)
 LOOK_AGAIN = timedelta(seconds=5)
 
@@ -91,8 +93,15 @@ def _settled(scene: Scene, draft: Draft, move: AliasMove) -> Draft:
         case Progress.REFUSED:
             return _refused(scene, draft, move)
         case Progress.PENDING:
-            asked = draft.asking(effect_of(scene, move))
-            return asked.finding(PROGRESSING, "MovingAlias", f"{_told(move)} is under way in MLflow")
+            return _pending(scene, draft.asking(effect_of(scene, move)), move)
+
+
+def _pending(scene: Scene, draft: Draft, move: AliasMove) -> Draft:
+    outcome = scene.outcome(effect_of(scene, move))
+    if outcome is None or outcome.ok or scene.now - move.since < PATIENCE:
+        return draft.finding(PROGRESSING, "MovingAlias", f"{_told(move)} is under way in MLflow")
+    message = f"{_told(move)} waits for MLflow and is done when it answers; what serves goes on: {outcome.error}"
+    return draft.finding(DEGRADED, "RegistryUnavailable", message)
 
 
 def _refused(scene: Scene, draft: Draft, move: AliasMove) -> Draft:

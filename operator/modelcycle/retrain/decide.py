@@ -18,7 +18,7 @@ from modelcycle.retrain.evidence import number, persisted
 from modelcycle.retrain.guards import Hold, Situation, held_back
 from modelcycle.retrain.metrics import Source
 from modelcycle.retrain.observed import Deployment, Policy, PolicyObserved
-from modelcycle.retrain.status import Stall, stalled, watching
+from modelcycle.retrain.status import Stall, stall_event, stalled, watching
 from modelcycle.retrain.watch import Findings, described, watch
 
 RetrainPlan = Plan[RetrainStatus]
@@ -34,12 +34,11 @@ def decide(observed: PolicyObserved, now: datetime) -> RetrainPlan:
     else:
         stall = _stay_out(observed)
     if stall is not None or deployment is None:
-        stall = stall or Stall("DeploymentMissing", "")
-        return Plan(status=stalled(policy, policy.status, stall, now))
+        return _staying_out(policy, stall or Stall("DeploymentMissing", ""), now)
     mlflow = observed.settings.endpoints.mlflow_named(deployment.spec.mlflow, policy.namespace)
     prometheus = observed.settings.endpoints.prometheus_named(policy.spec.prometheus, policy.namespace)
     if mlflow is None or prometheus is None:
-        return Plan(status=stalled(policy, policy.status, _endpoint_missing(policy, deployment), now))
+        return _staying_out(policy, _endpoint_missing(policy, deployment), now)
     draft = Draft(observed, now, deployment, mlflow)
     source = Source(prometheus.name, prometheus.scrape_seconds, deployment, now, observed.facts)
     hold = _judge(draft, source)
@@ -49,6 +48,10 @@ def decide(observed: PolicyObserved, now: datetime) -> RetrainPlan:
 
 
 # --- staying out -----------------------------------------------------------------------------------------------------
+def _staying_out(policy: Policy, stall: Stall, now: datetime) -> RetrainPlan:
+    return Plan(status=stalled(policy, policy.status, stall, now), events=stall_event(policy, stall))
+
+
 def _stay_out(observed: PolicyObserved) -> Stall | None:
     policy, deployment = observed.resource, observed.deployment
     name = policy.spec.deployment.name
@@ -139,7 +142,7 @@ def _due(draft: Draft, findings: Findings) -> tuple[Evidence, str] | None:
     rows = draft.status.evaluated.rows
     for trigger, finding in findings:
         line = lines[trigger.name]
-        if line.state is not EvidenceState.FIRING or not persisted(line, trigger.persistence, rows, draft.now):
+        if finding.state is not EvidenceState.FIRING or not persisted(line, trigger.persistence, rows, draft.now):
             continue
         evidence = Evidence(
             trigger=trigger.name,

@@ -50,7 +50,8 @@ def look_for_drift(source: Source, trigger: DriftTrigger, version: str, since: f
     live = reading_that_holds(source, query, lambda reading: _rows(reading, kind), wanted, coarse=COARSE)
     ask = replace(live, facts=live.facts | baseline.facts)
     if live.reading is None or baseline.reading is None:
-        return unknown("MetricsUnavailable", live.error or baseline.error), ask
+        blind = live if live.reading is None else baseline
+        return unknown(blind.reason, blind.error), ask
     columns = _columns(live.reading, _counts(baseline.reading, kind), kind, trigger, since)
     if not columns:
         return unknown("NoBaseline", "the version has no baseline.json, or no pod of it is running"), ask

@@ -21,7 +21,7 @@ def look_at_loss(
         wanted = Wanted(since=max(since, source.now.timestamp() - seconds(trigger.window.time)))
     ask = reading_that_holds(source, feedback_query(source), rows_of(version), wanted)
     if ask.reading is None:
-        return unknown("MetricsUnavailable", ask.error), ask
+        return unknown(ask.reason, ask.error), ask
     cut = _window(ask.reading, trigger, version, since)
     threshold = loss_threshold(trigger, _of_version(status.baseline, version), status.best)
     finding = judge_loss(trigger, mean_loss(cut), cut.rows, threshold)

@@ -19,6 +19,8 @@ from modelcycle.retrain.observed import Deployment
 
 LADDER_SECONDS = (15 * 60, 4 * 3600, 2 * 86_400, 30 * 86_400)
 POINTS = 720
+UNAVAILABLE = "MetricsUnavailable"
+UNREAD = "NotReadYet"
 CurveOf = Callable[[Reading], Curve]
 FEEDBACK = (
     names.METRIC_FEEDBACK_ROWS,
@@ -60,11 +62,12 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What was read, if it could be, and every fact that has to be kept fresh for it."""
+    """What was read, if it could be, and every fact that has to be kept fresh for it; or why it could not."""
 
     facts: frozenset[FactRequest]
     reading: Reading | None = None
     error: str | None = None
+    reason: str = UNAVAILABLE
 
 
 def feedback_query(source: Source) -> str:
@@ -108,7 +111,7 @@ def _read(source: Source, query: MetricQuery) -> Ask:
     fact = source.facts.get(query)
     asked: frozenset[FactRequest] = frozenset({query})
     if fact is None:
-        return Ask(asked, error="not read yet")
+        return Ask(asked, error="not read yet", reason=UNREAD)
     if not fact.fresh(source.now, source.patience):
         return Ask(asked, error=fact.error or "the last reading is too old")
     return Ask(asked, reading=fact.value)

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modelcycle.api.v1alpha1.retrain import EvidenceState, RetrainStatus, TriggerStatus
-from modelcycle.core.conditions import FALSE, TRUE, UNKNOWN, Judgement, merge
+from modelcycle.core.conditions import FALSE, TRUE, UNKNOWN, Judgement, find, merge
+from modelcycle.core.plan import Event, EventType
 from modelcycle.retrain.guards import Hold, ineffective
 from modelcycle.retrain.observed import Policy
 from modelcycle.retrain.watch import described
+
+
+STALLED = "Stalled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +28,19 @@ def stalled(policy: Policy, status: RetrainStatus, stall: Stall, now: datetime) 
     """The status of a policy that stays out."""
     judgements = [
         Judgement("Ready", FALSE, stall.reason, stall.message),
-        Judgement("Stalled", TRUE, stall.reason, stall.message),
+        Judgement(STALLED, TRUE, stall.reason, stall.message),
     ]
     return _with(status, policy, judgements, stall.message, now)
+
+
+def stall_event(policy: Policy, stall: Stall) -> tuple[Event, ...]:
+    """An event when a policy comes to stay out, named after what is persisted."""
+    before = find(policy.status.conditions, STALLED)
+    if before is not None and before.reason == stall.reason:
+        return ()
+    ready = find(policy.status.conditions, "Ready")
+    since = ready.last_transition_time.isoformat() if ready else "new"
+    return (Event(stall.reason, stall.message, f"{stall.reason}-{since}", EventType.WARNING),)
 
 
 def watching(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
 from modelcycle.api.v1alpha1.deployment import ServedVersion
 from modelcycle.api.v1alpha1.retrain import BaselineLoss, EvidenceState, Trigger, TriggerStatus
 from modelcycle.registry.port import ReadVersion
@@ -18,7 +21,7 @@ from modelcycle.retrain.evidence import (
     trigger_status,
     unknown,
 )
-from modelcycle.retrain.metrics import Source
+from modelcycle.retrain.metrics import UNAVAILABLE, UNREAD, Source
 
 Findings = tuple[tuple[Trigger, Finding], ...]
 
@@ -73,13 +76,35 @@ def _record(draft: Draft, findings: Findings) -> None:
     """The triggers' lines in the status, and an event for each that begins to fire."""
     before = {status.name: status for status in draft.status.triggers}
     rows = draft.status.evaluated.rows
-    after = tuple(trigger_status(t.name, finding, before.get(t.name), rows, draft.now) for t, finding in findings)
+    after = tuple(_line(t.name, finding, before.get(t.name), rows, draft.now) for t, finding in findings)
     draft.change(triggers=after)
     for status in after:
         earlier = before.get(status.name)
         if status.state is EvidenceState.FIRING and (earlier is None or earlier.state is not EvidenceState.FIRING):
             since = status.since.timestamp() if status.since else 0
             draft.say("TriggerFiring", described(status), f"firing-{status.name}-{since:.0f}", warning=True)
+    if _became_blind(before, after):
+        blind = next(status for status in after if status.reason == UNAVAILABLE)
+        note = f"Prometheus endpoint {draft.spec.prometheus!r} gives no metrics, so nothing can be judged: {blind.detail}"
+        draft.say(UNAVAILABLE, note, f"blind-{rows}-{_latest_change(before)}", warning=True)
+
+
+def _line(name: str, finding: Finding, before: TriggerStatus | None, rows: int, now: datetime) -> TriggerStatus:
+    """What was not asked yet since the operator started says nothing new: since when it fires is not to be lost."""
+    if before is not None and finding.reason == UNREAD:
+        return before
+    return trigger_status(name, finding, before, rows, now)
+
+
+def _became_blind(before: Mapping[str, TriggerStatus], after: Iterable[TriggerStatus]) -> bool:
+    """Whether the metrics can't be read any more; said once for all triggers."""
+    blind = any(status.reason == UNAVAILABLE for status in after)
+    return blind and all(status.reason != UNAVAILABLE for status in before.values())
+
+
+def _latest_change(before: Mapping[str, TriggerStatus]) -> float:
+    """Tells one outage from the next by what is persisted: unix seconds."""
+    return max((status.since.timestamp() for status in before.values() if status.since), default=0.0)
 
 
 def described(status: TriggerStatus) -> str:

@@ -9,7 +9,7 @@ from modelcycle.api.v1alpha1.training import TrainingSpec, TrainingStatus
 from modelcycle.core.observed import Observed
 from modelcycle.core.plan import Effect, Event, Manifest, Outcome, Plan
 from modelcycle.training import children
-from modelcycle.training.status import Stage, with_stage
+from modelcycle.training.status import Stage, warnings, with_stage
 
 TrainingObserved = Observed[TrainingSpec, TrainingStatus]
 TrainingPlan = Plan[TrainingStatus]
@@ -44,12 +44,14 @@ class Case:
         look_again: timedelta | None = None,
     ) -> TrainingPlan:
         status = with_stage(self.status, self.training, stage, self.now)
-        return Plan(status=status, apply=apply, effects=effects, events=events, look_again=look_again)
+        told = (*warnings(self.training.status, stage), *events)
+        return Plan(status=status, apply=apply, effects=effects, events=told, look_again=look_again)
 
 
 def asking(outcome: Outcome | None, doing: str) -> Stage:
     if outcome is None or outcome.ok:
         return Stage("Preparing", f"{doing}.")
     if outcome.retryable:
-        return Stage("RegistryUnavailable", f"{doing} waits for MLflow: {outcome.error}")
+        said = f"{doing} waits for MLflow and goes on by itself when it answers: {outcome.error}"
+        return Stage("RegistryUnavailable", said, waits_in=doing)
     return Stage("RegistryRefused", f"{doing} failed: {outcome.error}", stalled=True)

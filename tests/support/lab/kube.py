@@ -78,8 +78,9 @@ class Kube:
 
     async def delete(self, kind: Kind, namespace: str, name: str) -> None:
         """Delete at once; fine when it is gone."""
+        options = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}  # Jobs' own default orphans their pods
         try:
-            await self.request("DELETE", kind.path(namespace, name), {"gracePeriodSeconds": 0})
+            await self.request("DELETE", kind.path(namespace, name), options)
         except KubeError as error:
             if error.status != 404:
                 raise

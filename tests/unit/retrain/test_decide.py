@@ -42,6 +42,10 @@ def test_prometheus_down_is_unknown_neither_firing_nor_clear() -> None:
     world.settle()
     assert world.reason("DriftDetected") == "Unknown/MetricsUnavailable"
     assert world.status.evaluated.rows == 80, "what was looked at is not forgotten"
+    assert world.events.count("MetricsUnavailable") == 1
+    world.facts = frozenset()  # the operator is started again
+    world.settle()
+    assert world.events.count("MetricsUnavailable") == 1
 
 
 def test_a_good_loss_is_clear() -> None:
@@ -170,6 +174,26 @@ def test_persistence_waits_for_more_rows() -> None:
     world.give_rows(20, loss=2.0)
     world.settle()
     assert world.status.cycle is not None
+
+
+def test_a_restart_does_not_forget_since_when_a_trigger_fires() -> None:
+    world = bad_world(mode="Observe")
+    before = world.status.triggers
+    world.facts = frozenset()
+    world.now += timedelta(seconds=20)
+    world.step()
+    assert world.status.triggers == before
+    world.settle()
+    assert world.status.triggers == before
+    assert world.events.count("TriggerFiring") == 1
+
+
+def test_what_is_not_read_yet_starts_nothing() -> None:
+    world = bad_world(triggers=[LOSS_TRIGGER | {"persistence": {"rows": 20}}])
+    world.give_rows(20, loss=2.0)
+    world.facts = frozenset()
+    world.step()
+    assert world.status.cycle is None
 
 
 def test_observe_mode_writes_down_and_starts_nothing() -> None:
@@ -452,6 +476,7 @@ def test_a_missing_deployment_is_said_and_recovers() -> None:
     world.deployment_exists = False
     world.settle()
     assert world.reason("Stalled") == "True/DeploymentMissing"
+    assert world.events == ["DeploymentMissing"]
     world.deployment_exists = True
     world.settle()
     assert world.reason("Stalled") == "absent"
@@ -464,3 +489,4 @@ def test_of_two_policies_the_younger_stays_out(older_by: int, reason: str) -> No
     world.siblings = (Resource("quant", "first", "u2", 1, "1", created, spec(), world.status, {}),)
     world.settle()
     assert world.reason("Stalled") == reason
+    assert world.events.count("AnotherPolicy") == (reason != "absent")

@@ -431,6 +431,7 @@ def test_mlflow_away_is_said_and_waited_for(effect: type[Effect]) -> None:
         world.see_job(1, complete=True)
     world.settle()
     assert world.reason() == "Unknown/RegistryUnavailable"
+    assert world.events.count("RegistryUnavailable") == 1
     assert "connection refused" in world.status.summary
     world.answers[effect] = good
     world.outcomes.clear()
