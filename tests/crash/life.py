@@ -58,7 +58,9 @@ class Life:
 
 async def train(life: Life) -> None:
     """A training registers the first version as challenger."""
-    await life.create(MODEL_TRAINING, FIRST, {"image": _IMAGE, "register": {"model": life.model, "alias": "challenger"}})
+    await life.create(
+        MODEL_TRAINING, FIRST, {"image": _IMAGE, "register": {"model": life.model, "alias": "challenger"}}
+    )
     await life.until(lambda: _trained(life, FIRST), "the training has succeeded, and its run is ended")
 
 
@@ -74,18 +76,22 @@ async def serve(life: Life) -> None:
     await life.until(lambda: _serves(life, "1"), "version 1 is champion, and nothing is under way")
 
 
-async def retrain(life: Life) -> None:
-    """The loss rises, the policy trains, the gate passes, the second version is rolled out."""
+def policy_spec() -> Manifest:
+    """A policy that fires when the mean loss of 40 rows is above 1."""
     loss = {"window": {"rows": 40}, "reference": "Absolute", "bound": "1"}
     data = {"source": "market", "file": "table.csv", "timeColumn": "date", "labelColumn": "oil"}
-    spec = {
+    return {
         "deployment": {"name": DEPLOYMENT},
         "mode": "Enforce",
         "triggers": [{"name": "loss", "loss": loss}],
         "gate": {"data": data},
         "template": {"image": _IMAGE, "data": [_DATA]},
     }
-    await life.create(RETRAIN_POLICY, POLICY, spec)
+
+
+async def retrain(life: Life) -> None:
+    """The loss rises, the policy trains, the gate passes, the second version is rolled out."""
+    await life.create(RETRAIN_POLICY, POLICY, policy_spec())
     unknown = ("Unknown", "TooFewRows")
     await life.until(lambda: life.reason(RETRAIN_POLICY, POLICY, "DriftDetected") == unknown, "the policy watches")
     life.prometheus.labelled(life.namespace, "1", rows=60, loss=9.0)
@@ -129,9 +135,9 @@ def _trained(life: Life, name: str) -> bool:
     return life.reason(MODEL_TRAINING, name, "Succeeded") == ("True", "Registered") and bool(run.get("ended"))
 
 
-def _state(life: Life, name: str) -> str | None:
+def _state(life: Life, name: str) -> str:
     attempts = life.status(MODEL_TRAINING, name).get("attempts") or [{}]
-    return attempts[-1].get("state")
+    return str(attempts[-1].get("state"))
 
 
 def _candidate(life: Life) -> Manifest:

@@ -90,7 +90,9 @@ def _resource(raw: Manifest) -> Picture:
         "cycle": status.get("cycle"),
         "last cycle": status.get("lastCycle"),
         "starts": len(status.get("starts", ())),
-        "history": [(one["number"], one["outcome"], one["reason"], one.get("version")) for one in status.get("history", ())],
+        "history": [
+            (one["number"], one["outcome"], one["reason"], one.get("version")) for one in status.get("history", ())
+        ],
     }
     return {name: value for name, value in told.items() if value}
 

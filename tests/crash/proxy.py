@@ -56,11 +56,15 @@ class Done:
 
 @dataclass
 class Ledger:
-    """What one operator, in all its lives, sent through its proxies; and the point at which it is killed."""
+    """What one operator, in all its lives, sent through its proxies; and the point at which it is killed.
+
+    ``refuse``: requests for which nobody is there.
+    """
 
     namespace: str
     kill: Callable[[], None]
     point: Point | None = None
+    refuse: Callable[[Sent], bool] = lambda _sent: False
     reached: bool = False
     done: list[Done] = field(default_factory=list)
     arrived: Counter[str] = field(default_factory=Counter)
@@ -87,6 +91,8 @@ class FaultProxy:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         sent = Sent(self.side, request.method, request.path, await request.read())
+        if self.ledger.refuse(sent):
+            return _hang_up(request)
         text, when = self.ledger.arrive(sent)
         occurrence = self.ledger.arrived[text] if text else 0
         if when is When.BEFORE:
@@ -106,9 +112,7 @@ class FaultProxy:
             return await _pass_on(request, answer, whole)
 
 
-async def _pass_on(
-    request: web.Request, answer: aiohttp.ClientResponse, whole: bytes | None
-) -> web.StreamResponse:
+async def _pass_on(request: web.Request, answer: aiohttp.ClientResponse, whole: bytes | None) -> web.StreamResponse:
     """As it comes, unless the ``whole`` body was read already."""
     response = web.StreamResponse(status=answer.status)
     for name in ("Content-Type", "Retry-After"):

@@ -44,7 +44,7 @@ def is_event(text: str) -> bool:
 
 
 def is_repetition(text: str, occurrence: int) -> bool:
-    """A status that says the same stage once more, with other words: how many there are depends on what else goes on."""
+    """A status that says the same stage once more in other words: their number depends on what else goes on."""
     return "/status (" in text and occurrence > 1
 
 

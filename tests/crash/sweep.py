@@ -7,7 +7,6 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import aiohttp
 
@@ -17,32 +16,16 @@ from tests.crash.oracle import Picture, differences, picture
 from tests.crash.proxy import FaultProxy, Ledger, Point, When, serve
 from tests.crash.registry import RegistryView
 from tests.crash.signatures import is_event, is_repetition
-from tests.support.lab.informer import Informer
-from tests.support.lab.kube import Kube, new_session
-from tests.support.lab.metrics import FakePrometheus
-from tests.support.lab.nursery import Nursery
+from tests.support.lab.kube import new_session
+from tests.support.lab.lab import Lab
 from tests.support.lab.operators import Operator, write_endpoints, write_kubeconfig
-from tests.support.lab.standins import Script, Standins
+from tests.support.lab.standins import Script
 
 CALM_SECONDS = 1.5
 CALM_WITHIN_SECONDS = 30.0
 SILENT_SECONDS = 3.0
 TRIES = 3
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Lab:
-    """What all cases share: one API server, one MLflow, and the stand-ins."""
-
-    kube: Kube
-    informer: Informer
-    standins: Standins
-    prometheus: FakePrometheus
-    nursery: Nursery
-    session: aiohttp.ClientSession
-    mlflow: str
-    folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +80,12 @@ async def setting(lab: Lab, namespace: str, point: Point | None) -> AsyncIterato
     view = RegistryView(lab.session, lab.mlflow, model, f"{namespace}/{model}")
     life = Life(namespace, lab.informer, lab.prometheus, view)
     killed = asyncio.Event()
-    ledger = Ledger(namespace, kill=lambda: (operator.kill(), killed.set())[1], point=point)
+
+    def kill() -> None:
+        operator.kill()
+        killed.set()
+
+    ledger = Ledger(namespace, kill, point=point)
     async with AsyncExitStack() as stack:
         # Its own: what a killed operator watched is let go of at the end of the case.
         session = await stack.enter_async_context(new_session(lab.kube.credentials))
@@ -149,7 +137,9 @@ def all_cases(reference: Reference) -> list[Case]:
     """Two for each request, of equal statuses for the first."""
     distinct = [one for one in reference.requests if not is_repetition(one.signature, one.occurrence)]
     return [
-        Case(one.part, Point(one.signature, one.occurrence, when)) for one in distinct for when in (When.BEFORE, When.AFTER)
+        Case(one.part, Point(one.signature, one.occurrence, when))
+        for one in distinct
+        for when in (When.BEFORE, When.AFTER)
     ]
 
 
@@ -205,7 +195,7 @@ async def _run(lab: Lab, reference: Reference, case: Case, namespace: str) -> Ve
             broken = [*differences(reference.pictures[case.part], found)]
             broken += [f"writes after a resync: {one}" for one in await _writes_of_a_resync(here)]
         except (AssertionError, TimeoutError) as error:
-            broken = [f"{error or type(error).__name__}"]
+            broken = [str(error) or type(error).__name__]
         except aiohttp.ClientError:
             broken = [traceback.format_exc()]
         return Verdict(case, here.ledger.reached, tuple(broken))
@@ -226,4 +216,3 @@ async def _writes_of_a_resync(here: Setting) -> list[str]:
     here.operator.resync()
     await asyncio.sleep(SILENT_SECONDS)
     return [one.signature for one in here.ledger.done[before:]]
-

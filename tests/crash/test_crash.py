@@ -10,7 +10,8 @@ import os
 import pytest
 
 from tests.crash.signatures import is_event
-from tests.crash.sweep import Lab, all_cases, learn, run_cases, slice_of
+from tests.crash.sweep import all_cases, learn, run_cases, slice_of
+from tests.support.lab.lab import Lab
 
 AT_ONCE = int(os.environ.get("MODELCYCLE_CRASH_AT_ONCE", "8"))
 
@@ -19,7 +20,7 @@ AT_ONCE = int(os.environ.get("MODELCYCLE_CRASH_AT_ONCE", "8"))
 async def test_nothing_is_lost_and_nothing_done_twice(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     def say(text: str) -> None:
         with capsys.disabled():
-            print(f"crash: {text}", flush=True)  # noqa: T201 (progress)
+            print(f"crash: {text}", flush=True)
 
     reference = await learn(lab)
     every = all_cases(reference)

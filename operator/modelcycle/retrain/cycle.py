@@ -187,7 +187,10 @@ def _await_gate(draft: Draft, cycle: Cycle) -> None:
     draft.doing = f"evaluation {name} compares version {cycle.version} with {cycle.champion or 'no champion'}"
     if job is None:
         _start_gate(draft, cycle)
-    elif job.complete or job.failed:
+        return
+    # Told for as long as it runs, which is once: the operator may have ended between the Job and the event.
+    _tell_gate(draft, cycle)
+    if job.complete or job.failed:
         _take_verdict(draft, cycle, gate.result(job, _pods(draft, job)))
 
 
@@ -207,11 +210,17 @@ def _start_gate(draft: Draft, cycle: Cycle) -> None:
         return
     stable = draft.deployment.status.stable
     champion = _served(stable) if stable else None
-    cycle = cycle.evolve(champion=champion.version if champion else None)
+    version = champion.version if champion else None
+    if cycle.champion != version:  # first to the status, then into a Job
+        draft.change(cycle=cycle.evolve(champion=version))
+        return
     image = draft.deployment.spec.image or draft.observed.settings.serving_image
     job = children.gate_job(draft.policy, draft.deployment, cycle, _read(outcome.value), champion, draft.mlflow, image)
-    draft.change(cycle=cycle)
     draft.apply(job)
+    _tell_gate(draft, cycle)
+
+
+def _tell_gate(draft: Draft, cycle: Cycle) -> None:
     draft.say("GateStarted", f"cycle {cycle.number}: {draft.doing}", f"cycle-{cycle.number}-gate")
 
 

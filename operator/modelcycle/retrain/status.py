@@ -12,7 +12,6 @@ from modelcycle.retrain.guards import Hold, ineffective
 from modelcycle.retrain.observed import Policy
 from modelcycle.retrain.watch import described
 
-
 STALLED = "Stalled"
 
 

@@ -81,11 +81,14 @@ def _record(draft: Draft, findings: Findings) -> None:
     for status in after:
         earlier = before.get(status.name)
         if status.state is EvidenceState.FIRING and (earlier is None or earlier.state is not EvidenceState.FIRING):
-            since = status.since.timestamp() if status.since else 0
-            draft.say("TriggerFiring", described(status), f"firing-{status.name}-{since:.0f}", warning=True)
+            # Named after what is persisted: the same event again if this pass does not come to its status.
+            since = earlier.since.timestamp() if earlier and earlier.since else 0
+            draft.say("TriggerFiring", described(status), f"firing-{status.name}-after-{since:.0f}", warning=True)
     if _became_blind(before, after):
         blind = next(status for status in after if status.reason == UNAVAILABLE)
-        note = f"Prometheus endpoint {draft.spec.prometheus!r} gives no metrics, so nothing can be judged: {blind.detail}"
+        note = (
+            f"Prometheus endpoint {draft.spec.prometheus!r} gives no metrics, so nothing can be judged: {blind.detail}"
+        )
         draft.say(UNAVAILABLE, note, f"blind-{rows}-{_latest_change(before)}", warning=True)
 
 

@@ -45,7 +45,7 @@ class Informer:
         deadline = asyncio.get_running_loop().time() + seconds
         while not (result := condition()):
             for failure in self.failures:
-                raise failure
+                raise AssertionError(f"a stand-in failed: {failure!r}")
             if asyncio.get_running_loop().time() > deadline:
                 raise AssertionError(f"not within {seconds:.0f} s: {what}")
             changed = self._changed[namespace]
@@ -90,13 +90,19 @@ async def informer(kube: Kube) -> AsyncIterator[Informer]:
     ready = [asyncio.Event() for _ in WATCHED]
     tasks = [asyncio.create_task(informer.run(kind, event)) for kind, event in zip(WATCHED, ready, strict=True)]
     try:
-        listed = asyncio.gather(*(event.wait() for event in ready))
-        done, _ = await asyncio.wait({listed, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-        for early in done:
-            early.result()
+        listed = asyncio.create_task(_all_set(ready))
+        await asyncio.wait([listed, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
         yield informer
     finally:
         await end(tasks)
+
+
+async def _all_set(events: Sequence[asyncio.Event]) -> None:
+    for event in events:
+        await event.wait()
 
 
 async def end(tasks: Sequence[asyncio.Task[Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -45,7 +46,7 @@ class Kube:
         async with self.session.request(
             method,
             self.credentials.server + path,
-            data=None if body is None else json.dumps(body),
+            data=None if body is None else io.BytesIO(json.dumps(body).encode()),  # bytes would be warned of if large
             headers={**self.headers, "Content-Type": content},
         ) as answer:
             text = await answer.text()

@@ -62,9 +62,7 @@ class FakePrometheus:
             if dict(jump.labels)["__name__"] in wanted:
                 grown[jump.labels].append(jump)
         start, end, step = (int(float(form[name])) for name in ("start", "end", "step"))
-        return [
-            {"metric": dict(labels), "values": _values(jumps, start, end, step)} for labels, jumps in grown.items()
-        ]
+        return [{"metric": dict(labels), "values": _values(jumps, start, end, step)} for labels, jumps in grown.items()]
 
 
 def _of(query: str, pattern: str) -> str:

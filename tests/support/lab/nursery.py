@@ -64,7 +64,7 @@ def main() -> None:
         if not child:
             _become(order["log"])
             os._exit(cli.main(order["arguments"]))
-        print(child, flush=True)  # noqa: T201 (the protocol)
+        print(child, flush=True)
 
 
 def _become(log: str) -> None:

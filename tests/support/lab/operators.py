@@ -77,7 +77,7 @@ class Operator:
 
     async def start_again(self) -> None:
         """After a kill: once the process is gone, and as if the time of its lease were over."""
-        while self.lives():
+        while self.lives():  # noqa: ASYNC110 (the kernel sets no event of ours)
             await asyncio.sleep(0.01)
         await self.kube.delete(LEASE, self.namespace, LEASE_NAME)
         await self.start()

@@ -127,7 +127,7 @@ class Standins:
         namespace, training = job["metadata"]["namespace"], job["metadata"]["labels"][LABEL_OWNER_NAME]
         if training in script.waiting:
             await self._pod(pod, waiting(pod, script.waiting[training]))
-            while training in script.waiting:
+            while training in script.waiting:  # noqa: ASYNC110 (a test takes an entry out of a dict)
                 await asyncio.sleep(0.1)
         await self._pod(pod, running(pod))
         # Each stage of the pod is seen by the operator before the next one: the same requests in each run.
@@ -167,7 +167,8 @@ class Standins:
 
 def is_child(child: Manifest, kind: Kind, owner: Manifest, uid: str) -> bool:
     if kind is JOB:
-        return child["kind"] == POD.name and child["metadata"]["name"].startswith(f"{owner['metadata']['name']}-")
+        name = str(child["metadata"]["name"])
+        return child["kind"] == POD.name and name.startswith(f"{owner['metadata']['name']}-")
     labels = child["metadata"].get("labels") or {}
     return kind is not DEPLOYMENT and labels.get(LABEL_OWNER_UID) == uid
 

@@ -188,6 +188,18 @@ def test_a_restart_does_not_forget_since_when_a_trigger_fires() -> None:
     assert world.events.count("TriggerFiring") == 1
 
 
+def test_a_trigger_that_fires_is_told_once_also_when_the_status_could_not_be_written() -> None:
+    world = World(mode="Observe")
+    world.settle()
+    world.give_rows(80, loss=2.0)
+    before = world.status
+    world.step()
+    world.status = before
+    world.now += timedelta(seconds=5)
+    world.settle()
+    assert world.events.count("TriggerFiring") == 1
+
+
 def test_what_is_not_read_yet_starts_nothing() -> None:
     world = bad_world(triggers=[LOSS_TRIGGER | {"persistence": {"rows": 20}}])
     world.give_rows(20, loss=2.0)
@@ -431,6 +443,22 @@ def test_the_champion_of_the_gate_is_whoever_serves_when_it_starts() -> None:
     world.settle()
     assert world.status.cycle is not None
     assert world.status.cycle.champion == "4"
+
+
+def test_a_gate_whose_job_was_made_right_before_a_crash_is_told_once() -> None:
+    world = bad_world()
+    world.train()
+    while not world.applied:
+        before = world.status
+        world.step()
+    assert before.cycle is not None
+    assert before.cycle.champion == "1", "whom it is compared with is in the status before the Job is made"
+    told = world.events.count("GateStarted")
+    world.status = before
+    world.judge(PASSED)
+    plan = world.step()
+    assert [event.reason for event in plan.events if event.reason == "GateStarted"] == ["GateStarted"]
+    assert world.events.count("GateStarted") == told == 1
 
 
 def test_abort_ends_the_cycle_once_and_its_training() -> None:

@@ -1,0 +1,112 @@
+"""What befalls a training: a missing Secret, MLflow away, last words without bounds, a namesake."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from modelcycle.cluster.kinds import JOB, MODEL_TRAINING
+from tests.crash.life import FIRST, train
+from tests.crash.sweep import Setting
+from tests.integration.faults.told import events, told
+from tests.support.lab.lab import Lab
+from tests.support.lab.standins import Exit, Script
+
+STATUS_LIMIT = 64 * 1024
+WORST = {
+    "a traceback of a megabyte": "Traceback\n" + "x" * (1 << 20) + "\nValueError: the end",
+    "four-byte characters": "\N{PILE OF POO}" * 200_000 + " ValueError: the end",
+    "control characters": "\x00\x1b[31m\x07" * 100_000 + "ValueError: the end",
+}
+
+
+def script(lab: Lab, here: Setting) -> Script:
+    return lab.standins.scripts[here.life.namespace]
+
+
+async def test_a_missing_secret_is_said_and_waited_for(lab: Lab, here: Setting) -> None:
+    script(lab, here).waiting[FIRST] = "CreateContainerConfigError"
+    training = asyncio.create_task(train(here.life))
+    says = ('secret "vendor" not found', "goes on by itself when that is mended", "gives up at")
+    await told(lab, here, MODEL_TRAINING, FIRST, "Succeeded=Unknown", "ConfigMissing", *says)
+    del script(lab, here).waiting[FIRST]
+    await training
+
+
+async def test_mlflow_down_when_the_run_is_made(lab: Lab, here: Setting) -> None:
+    here.ledger.refuse = lambda sent: sent.side == "mlflow"
+    training = asyncio.create_task(train(here.life))
+    says = ("waits for MLflow and goes on by itself",)
+    await told(lab, here, MODEL_TRAINING, FIRST, "Succeeded=Unknown", "RegistryUnavailable", *says)
+    assert not here.life.informer.all(here.life.namespace, JOB)
+    here.ledger.refuse = lambda _sent: False
+    await training
+    assert len(await here.life.registry.runs()) == 1
+
+
+async def test_mlflow_down_when_the_model_is_registered(lab: Lab, here: Setting) -> None:
+    here.ledger.refuse = lambda sent: sent.side == "mlflow" and "model-versions/create" in sent.path
+    training = asyncio.create_task(train(here.life))
+    says = ("Registering the model waits for MLflow and goes on by itself",)
+    await told(lab, here, MODEL_TRAINING, FIRST, "Succeeded=Unknown", "RegistryUnavailable", *says)
+    here.ledger.refuse = lambda _sent: False
+    await training
+    assert len(await here.life.registry.versions()) == 1
+    assert len(here.life.informer.born(here.life.namespace)["ModelTraining", FIRST]) == 1
+
+
+@pytest.mark.parametrize("words", [pytest.param(words, id=name) for name, words in WORST.items()])
+@pytest.mark.parametrize("form", ["plain", "ours"])
+async def test_last_words_without_bounds_keep_the_status_within_its_own(
+    lab: Lab, here: Setting, words: str, form: str
+) -> None:
+    document = {"modelcycle": 1, "class": "UserError", "message": words, "data": None}
+
+    async def fail(_training: str, _run: str) -> Exit:
+        return Exit(1, words if form == "plain" else json.dumps(document))
+
+    script(lab, here).train = fail
+    training = asyncio.create_task(train(here.life))
+    says = ("ValueError: the end", "kubectl logs")
+    await told(lab, here, MODEL_TRAINING, FIRST, "Succeeded=False", "UserError", *says, event="TrainingFailed")
+    training.cancel()
+    status = here.life.status(MODEL_TRAINING, FIRST)
+    assert len(json.dumps(status, ensure_ascii=False).encode()) < STATUS_LIMIT
+    assert "\x00" not in json.dumps(status, ensure_ascii=False)
+    assert await events(here, FIRST, "UserError") == 1
+    assert [run["info"]["status"] for run in await here.life.registry.runs()] == ["FAILED"]
+
+
+async def test_a_training_that_is_made_again_while_it_runs_adopts_nothing(lab: Lab, here: Setting) -> None:
+    life = here.life
+    script(lab, here).hanging = frozenset({FIRST})
+    training = asyncio.create_task(train(life))
+    await life.until(lambda: life.reason(MODEL_TRAINING, FIRST, "Succeeded") == ("Unknown", "Running"), "it runs")
+    training.cancel()
+    script(lab, here).hanging = frozenset()
+    await life.informer.kube.delete(MODEL_TRAINING, life.namespace, FIRST)
+    await train(life)
+    jobs = [name for kind, name in life.informer.born(life.namespace) if kind == "Job"]
+    assert len(jobs) == 2
+    await life.registry.until_no_run_is_open()
+    assert sorted(run["info"]["status"] for run in await life.registry.runs()) == ["FINISHED", "KILLED"]
+    assert len(await life.registry.versions()) == 1
+
+
+async def test_a_training_that_was_registered_is_not_trained_again_unless_its_spec_differs(here: Setting) -> None:
+    life = here.life
+    await train(life)
+    spec = life.informer.find(life.namespace, MODEL_TRAINING, FIRST)["spec"]  # type: ignore[index]
+    await life.informer.kube.delete(MODEL_TRAINING, life.namespace, FIRST)
+    await life.create(MODEL_TRAINING, FIRST, spec)
+    known = ("True", "AlreadyRegistered")
+    await life.until(lambda: life.reason(MODEL_TRAINING, FIRST, "Succeeded") == known, "it is known")
+    assert len([1 for kind, _ in life.informer.born(life.namespace) if kind == "Job"]) == 1
+    assert await events(here, FIRST, "AlreadyRegistered") == 1
+    await life.informer.kube.delete(MODEL_TRAINING, life.namespace, FIRST)
+    await life.create(MODEL_TRAINING, FIRST, spec | {"seed": 7})
+    done = ("True", "Registered")
+    await life.until(lambda: life.reason(MODEL_TRAINING, FIRST, "Succeeded") == done, "it is trained")
+    assert len(await life.registry.versions()) == 2
