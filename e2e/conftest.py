@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 # Side by side first (each waits for pods most of the time), then what takes something away from everybody.
-_ORDER = ("test_faults", "test_loop", "test_other_market", "test_serving", "test_outages", "test_rest", "test_upgrade")
+_ORDER = ("test_faults", "test_serving", "test_other_market", "test_loop", "test_outages", "test_rest", "test_upgrade")
 _SCENARIO_SECONDS = 900
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,6 @@ from e2e.demo.settings import DEPLOYMENT, FIRST_TRAINING, POLICY, Settings
 from e2e.demo.story import tell
 from e2e.scenarios.system import System, eventually
 
-NAMESPACE = "short-loop"
 FIRST_DAY = "2010-04-01"
 DAYS = 90
 STAGES = (stages.prepare_data, stages.train_first, stages.deploy, stages.replay, stages.collect)
@@ -32,14 +32,16 @@ class Loop:
 
 def play(system: System) -> Loop:
     """Play all of it, from the data to the results."""
+    # Prometheus of a cluster that was kept remembers the counters of an earlier session.
+    namespace = f"short-loop-{secrets.token_hex(3)}"
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(
-            cluster=system.cluster.name, namespace=NAMESPACE, first=FIRST_DAY, days=DAYS, out=Path(folder)
+            cluster=system.cluster.name, namespace=namespace, first=FIRST_DAY, days=DAYS, out=Path(folder)
         )
         run = stages.Run(settings, cluster=system.cluster, images=dict(system.images))
         for stage in STAGES:
             stage(run)
-            system.namespace(NAMESPACE)  # the sample's own manifest says nothing of our label
+            system.namespace(namespace)  # the sample's own manifest says nothing of our label
         results = tell(settings.gathered)
     kube = run.kube
     eventually("the policy at rest", lambda: "cycle" not in status(kube, "retrainpolicy", POLICY), 120)
