@@ -56,6 +56,10 @@ test-unit: setup ## What needs no server: units, properties, conventions
 test-integration: setup ## Against real servers: kube-apiserver, MLflow
 	$(PY) -m pytest tests/contract tests/integration tests/crash $(ARGS)
 
+.PHONY: crash
+crash: setup ## Kill the operator before and after every request of a life that changes something (30 minutes)
+	MODELCYCLE_CRASH=all $(PY) -m pytest tests/crash $(ARGS)
+
 .PHONY: test-e2e
 test-e2e: setup ## With real pods in a real cluster
 	$(PY) -m pytest tests/torch e2e $(ARGS)

@@ -455,7 +455,7 @@ def test_a_gate_whose_job_was_made_right_before_a_crash_is_told_once() -> None:
     assert before.cycle.champion == "1", "whom it is compared with is in the status before the Job is made"
     told = world.events.count("GateStarted")
     world.status = before
-    world.judge(PASSED)
+    world.judge(None, complete=False)
     plan = world.step()
     assert [event.reason for event in plan.events if event.reason == "GateStarted"] == ["GateStarted"]
     assert world.events.count("GateStarted") == told == 1
