@@ -31,7 +31,9 @@ async def picture(life: Life, ledger: Ledger) -> Picture:
     return {
         "resources": resources,
         "made": _sorted(Counter({f"{kind}/{plain(name)}": len(uids) for (kind, name), uids in born.items()})),
-        "events": _sorted(Counter(_event(one) for one in events if one.get("reportingController") == names.FIELD_MANAGER)),
+        "events": _sorted(
+            Counter(_event(one) for one in events if one.get("reportingController") == names.FIELD_MANAGER)
+        ),
         "runs": sorted(_run(run) for run in await life.registry.runs()),
         "versions": [_version(one) for one in await life.registry.versions()],
         "model": _model(await life.registry.registered()),

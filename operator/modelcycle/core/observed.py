@@ -93,6 +93,17 @@ class JobView:
     deleting: bool = False
 
 
+def awaits_last_words(job: JobView, pod: PodView | None) -> bool:
+    """Whether ``job`` has ended and this view of its pod is older than that: what the pod said last is still to come.
+
+    A Job ends only after its pods (unless its time is over), but the two kinds are watched apart from each other, and
+    a long message takes its time.
+    """
+    if not (job.complete or job.failed) or job.failed_reason == "DeadlineExceeded":
+        return False
+    return pod is not None and not pod.deleting and pod.phase not in ("Succeeded", "Failed")
+
+
 @dataclass(frozen=True, slots=True)
 class DeploymentView:
     """An apps/v1 Deployment. ``settled``: its controller has seen the latest spec."""

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 from modelcycle import constants as names
 from modelcycle.api.v1alpha1.deployment import ServedVersion, Verdict
@@ -27,7 +28,7 @@ from modelcycle.api.v1alpha1.retrain import (
     GateResult,
 )
 from modelcycle.core.conditions import find
-from modelcycle.core.observed import JobView, PodView
+from modelcycle.core.observed import JobView, PodView, awaits_last_words
 from modelcycle.core.plan import Ref
 from modelcycle.registry.port import ReadVersion, SetAlias, SetVersionTags, VersionInfo
 from modelcycle.retrain import children, gate
@@ -38,6 +39,7 @@ from modelcycle.retrain.observed import Training
 _HELPED = frozenset({CycleOutcome.PROMOTED})
 _DID_NOT_HELP = frozenset({CycleOutcome.GATE_REJECTED, CycleOutcome.ROLLED_BACK})
 KEPT = 20
+LAST_WORDS = timedelta(seconds=2)
 
 
 # --- start and end ---------------------------------------------------------------------------------------------------
@@ -190,8 +192,11 @@ def _await_gate(draft: Draft, cycle: Cycle) -> None:
         return
     # Told for as long as it runs, which is once: the operator may have ended between the Job and the event.
     _tell_gate(draft, cycle)
-    if job.complete or job.failed:
-        _take_verdict(draft, cycle, gate.result(job, _pods(draft, job)))
+    pods = _pods(draft, job)
+    if awaits_last_words(job, gate.newest(pods)):
+        draft.look_again_at(draft.now + LAST_WORDS)
+    elif job.complete or job.failed:
+        _take_verdict(draft, cycle, gate.result(job, pods))
 
 
 def _pods(draft: Draft, job: JobView) -> tuple[PodView, ...]:

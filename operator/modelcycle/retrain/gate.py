@@ -14,7 +14,7 @@ from modelcycle.retrain.children import GATE
 
 def result(job: JobView, pods: tuple[PodView, ...]) -> GateResult:
     """What the ended Job says. Whatever can't be understood is Unknown: it neither passes nor rejects."""
-    pod = max(pods, key=lambda pod: pod.created, default=None)
+    pod = newest(pods)
     if pod is None:
         return _unknown("VerdictLost", "the evaluation's pod is gone; its evidence may still be in MLflow")
     if job.complete:
@@ -22,6 +22,11 @@ def result(job: JobView, pods: tuple[PodView, ...]) -> GateResult:
     stuck = next((c for c in pod.containers if c.exit_code), None)
     why = _message(stuck.terminated_message if stuck else None) or job.failed_message or job.failed_reason or ""
     return _unknown("EvaluationFailed", f"{stuck.name if stuck else job.name} failed: {why}")
+
+
+def newest(pods: tuple[PodView, ...]) -> PodView | None:
+    """Of several tries the last one."""
+    return max(pods, key=lambda pod: pod.created, default=None)
 
 
 def parse(text: str | None) -> GateResult:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from modelcycle.api.v1alpha1.training import Attempt, AttemptState, FailureClass
-from modelcycle.core.observed import JobView, PodView
-from modelcycle.core.plan import Event, EventType, Manifest
+from modelcycle.core.observed import JobView, PodView, awaits_last_words
+from modelcycle.core.plan import Event, EventType, Manifest, Plan
 from modelcycle.settings import MlflowEndpoint
 from modelcycle.training import attempts, children
 from modelcycle.training.case import SUSPENDED, Case, TrainingPlan
@@ -14,6 +14,7 @@ from modelcycle.training.ending import completed, failed, over, register, retryi
 from modelcycle.training.failures import Blockade, blockade, may_retry
 from modelcycle.training.status import Stage
 
+LAST_WORDS = timedelta(seconds=2)
 NO_POD_GRACE = timedelta(seconds=60)
 
 
@@ -33,6 +34,8 @@ def attempt(case: Case, endpoint: MlflowEndpoint, run_id: str) -> TrainingPlan:
     if record is None:
         # The operator ended between the Job and the status: what else goes with a start is made up for first.
         return _begun(case, attempts.started(job, number, pod))
+    if awaits_last_words(job, pod):
+        return Plan(status=case.status, look_again=LAST_WORDS)
     if job.complete:
         return completed(case, job, number, pod)
     if job.failed:

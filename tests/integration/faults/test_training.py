@@ -17,8 +17,8 @@ from tests.support.lab.standins import Exit, Script
 STATUS_LIMIT = 64 * 1024
 WORST = {
     "a traceback of a megabyte": "Traceback\n" + "x" * (1 << 20) + "\nValueError: the end",
-    "four-byte characters": "\N{PILE OF POO}" * 200_000 + " ValueError: the end",
-    "control characters": "\x00\x1b[31m\x07" * 100_000 + "ValueError: the end",
+    "four-byte characters": "\N{SNOWMAN}\N{PILE OF POO}" * 50_000 + " ValueError: the end",
+    "control characters": "\x00\x1b[31m\x07" * 20_000 + "ValueError: the end",
 }
 
 

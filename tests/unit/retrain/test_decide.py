@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -459,6 +460,18 @@ def test_a_gate_whose_job_was_made_right_before_a_crash_is_told_once() -> None:
     plan = world.step()
     assert [event.reason for event in plan.events if event.reason == "GateStarted"] == ["GateStarted"]
     assert world.events.count("GateStarted") == told == 1
+
+
+def test_a_verdict_is_waited_for_when_the_job_is_seen_before_its_pods_last_words() -> None:
+    world = bad_world()
+    world.train()
+    world.settle()
+    world.judge(None)
+    world.pods = tuple(replace(pod, phase="Running") for pod in world.pods)
+    plan = world.settle()
+    assert plan.look_again == timedelta(seconds=2)
+    assert world.status.cycle is not None
+    assert (world.status.cycle.phase.value, world.status.cycle.gate) == ("Gate", None)
 
 
 def test_abort_ends_the_cycle_once_and_its_training() -> None:

@@ -202,6 +202,28 @@ def test_a_job_that_the_status_missed_is_told_like_one_that_it_did_not(job: dict
     assert world.events.count("AttemptStarted") == 1
 
 
+@pytest.mark.parametrize("end", [{"complete": True}, {"failed": True, "failed_reason": "BackoffLimitExceeded"}])
+def test_a_job_that_ended_is_judged_when_its_pod_has_had_its_last_word(end: dict[str, Any]) -> None:
+    world = running(World())
+    world.see_job(1, **end)
+    plan = world.step()
+    assert plan.look_again == timedelta(seconds=2)
+    assert world.reason() == "Unknown/Running"
+    message = '{"modelcycle": 1, "class": "DataError", "message": "no rows", "data": {"digest": "d1", "rows": 5}}'
+    phase, code = ("Succeeded", 0) if "complete" in end else ("Failed", 1)
+    world.see_pod(1, phase, ContainerView("train", exit_code=code, terminated_message=message))
+    world.settle()
+    assert world.reason() in ("True/Registered", "False/DataError")
+    assert world.status.data is not None
+
+
+def test_a_job_whose_time_is_over_is_judged_while_its_pod_still_runs() -> None:
+    world = running(World())
+    world.see_job(1, failed=True, failed_reason="DeadlineExceeded")
+    world.settle()
+    assert world.reason() == "False/DeadlineExceeded"
+
+
 def test_a_pod_that_has_ended_does_not_look_as_if_it_were_starting() -> None:
     world = running(World())
     world.see_pod(1, "Succeeded", ContainerView("train", exit_code=0))
@@ -412,6 +434,7 @@ def test_terminal_stays_terminal_when_the_jobs_are_gone() -> None:
 def test_the_ttl_removes_jobs_and_never_the_result() -> None:
     world = running(World(ttlSecondsAfterFinished=100))
     world.see_job(1, complete=True, completion_time=NOW)
+    world.see_pod(1, "Succeeded", ContainerView("train", exit_code=0))
     plan = world.settle()
     assert world.deleted == []
     assert plan.look_again == timedelta(seconds=100)
@@ -446,6 +469,7 @@ def test_a_model_that_can_not_be_registered_ends_the_training(reason: str) -> No
     world = running(World())
     world.answers[RegisterModel] = Outcome(NOW, error="log it with mlflow.onnx", error_kind=reason)
     world.see_job(1, complete=True)
+    world.see_pod(1, "Succeeded", ContainerView("train", exit_code=0))
     world.settle()
     assert world.reason() == f"False/{reason}"
     assert "mlflow.onnx" in world.status.summary
@@ -455,6 +479,7 @@ def test_the_challenger_alias_is_set_before_the_training_counts_as_done() -> Non
     world = running(World(register={"model": "quant.hedge", "alias": "challenger"}))
     del world.answers[SetAlias]
     world.see_job(1, complete=True)
+    world.see_pod(1, "Succeeded", ContainerView("train", exit_code=0))
     world.settle()
     assert world.reason() == "Unknown/Preparing"
     world.outcomes[SetAlias("default", "quant.hedge", "challenger", "3")] = Outcome(NOW)
