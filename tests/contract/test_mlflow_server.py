@@ -114,7 +114,7 @@ async def test_the_token_is_read_again_for_each_request(tmp_path: Path) -> None:
         adapter = MlflowRegistry([MlflowEndpoint(name=ENDPOINT, url=url, token_file=str(token))])
         for text in ("first\n", "second\n"):
             token.write_text(text)
-            with pytest.raises(Refused, match=r"401: who are you.*tokenFile") as raised:
+            with pytest.raises(Refused, match=r"401: who are you.*token_file") as raised:
                 await adapter.effects[ReadVersion](READ)
             assert "first" not in str(raised.value)
         token.unlink()
@@ -135,7 +135,7 @@ async def test_it_is_what_the_runtime_expects() -> None:
 
 
 async def test_a_ca_file_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"caFile .*nowhere.pem can't be used"):
+    with pytest.raises(Refused, match=r"ca_file .*nowhere.pem can't be used"):
         MlflowRegistry([MlflowEndpoint(name=ENDPOINT, url="https://mlflow", ca_file=str(tmp_path / "nowhere.pem"))])
 
 

@@ -74,7 +74,7 @@ def test_series_of(given: HttpAnswer, series: tuple[Series, ...]) -> None:
             id="too slow",
         ),
         pytest.param(answer("forbidden", 403), Refused, "403: forbidden", id="forbidden"),
-        pytest.param(answer("", 401), Refused, "tokenFile", id="no token"),
+        pytest.param(answer("", 401), Refused, "token_file", id="no token"),
         pytest.param(answer("slow down", 429), Unavailable, "429", id="rate limit"),
         pytest.param(answer("<html>", 502), Unavailable, "502: <html>", id="a proxy's page"),
         pytest.param(answer("<html>"), Unavailable, "check the endpoint's url", id="a login page"),
