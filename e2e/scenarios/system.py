@@ -183,7 +183,8 @@ def is_pod_ready(pod: Mapping[str, Any]) -> bool:
 
 # --- the audit log ---------------------------------------------------------------------------------------------------
 def _is_write(event: Mapping[str, Any]) -> bool:
-    return bool(event["user"]["username"] == OPERATOR_ACCOUNT and event["verb"] not in ("get", "list", "watch"))
+    # A request that was not authenticated has no user name.
+    return bool(event["user"].get("username") == OPERATOR_ACCOUNT and event["verb"] not in ("get", "list", "watch"))
 
 
 def _when(event: Mapping[str, Any]) -> float:

@@ -40,9 +40,10 @@ def upgraded(system: System) -> bool:
 
 
 def serving_pods(system: System) -> dict[str, int]:
-    """Restarts of each serving pod, by uid."""
+    """Restarts of each serving pod, by uid; those that an earlier rollout still drains are on their way out."""
     found = json.loads(system.cluster.kubectl("get", "pods", "--all-namespaces", "-l", SELECTOR, "-o", "json"))
-    return {pod["metadata"]["uid"]: restarts(pod) for pod in found["items"]}
+    staying = [pod for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]]
+    return {pod["metadata"]["uid"]: restarts(pod) for pod in staying}
 
 
 def restarts(pod: Json) -> int:
