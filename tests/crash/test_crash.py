@@ -13,6 +13,9 @@ from tests.crash.signatures import is_event
 from tests.crash.sweep import all_cases, learn, run_cases, slice_of
 from tests.support.lab.lab import Lab
 
+# Watches that are cut off in the middle leave sockets to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+
 AT_ONCE = int(os.environ.get("MODELCYCLE_CRASH_AT_ONCE", "8"))
 
 

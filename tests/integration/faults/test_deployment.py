@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from modelcycle import constants as names
 from modelcycle.cluster.kinds import DEPLOYMENT as APPS_DEPLOYMENT
 from modelcycle.cluster.kinds import MODEL_DEPLOYMENT
@@ -12,6 +14,9 @@ from tests.crash.registry import tags
 from tests.crash.sweep import Setting
 from tests.integration.faults.told import told
 from tests.support.lab.lab import Lab
+
+# Watches that are cut off in the middle leave sockets to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
 API = "api/2.0/mlflow"
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from modelcycle.cluster.kinds import MODEL_DEPLOYMENT, MODEL_TRAINING, RETRAIN_POLICY
 from tests.crash.life import DEPLOYMENT, POLICY, cycle_trainings, policy_spec, retrain, serve, train
 from tests.crash.sweep import Setting
 from tests.integration.faults.told import told
 from tests.support.lab.lab import Lab
+
+# Watches that are cut off in the middle leave sockets to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
 
 async def test_prometheus_down_is_said_and_fires_nothing(lab: Lab, here: Setting) -> None:

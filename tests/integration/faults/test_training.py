@@ -14,6 +14,9 @@ from tests.integration.faults.told import events, told
 from tests.support.lab.lab import Lab
 from tests.support.lab.standins import Exit, Script
 
+# Watches that are cut off in the middle leave sockets to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+
 STATUS_LIMIT = 64 * 1024
 WORST = {
     "a traceback of a megabyte": "Traceback\n" + "x" * (1 << 20) + "\nValueError: the end",

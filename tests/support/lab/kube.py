@@ -17,6 +17,7 @@ from modelcycle.cluster.credentials import Credentials, CredentialSource
 from modelcycle.cluster.kinds import KINDS, Kind
 
 Manifest = dict[str, Any]
+TLS_END_SECONDS = 0.3  # aiohttp does not wait for TLS connections to be closed, and a loop that ends then warns
 MERGE = "application/merge-patch+json"
 
 
@@ -106,7 +107,10 @@ async def connect(kubeconfig: Path) -> AsyncIterator[Kube]:
         yield Kube(session, credentials)
 
 
-def new_session(credentials: Credentials) -> aiohttp.ClientSession:
+@asynccontextmanager
+async def new_session(credentials: Credentials) -> AsyncIterator[aiohttp.ClientSession]:
     """A session without a limit on connections: each watch keeps one."""
     connector = aiohttp.TCPConnector(ssl=credentials.ssl_context(), limit=0)
-    return aiohttp.ClientSession(connector=connector)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        yield session
+    await asyncio.sleep(TLS_END_SECONDS)
