@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -91,9 +91,10 @@ async def test_a_client_that_trickles_its_headers_is_cut_off(monkeypatch: pytest
         for byte in REQUEST[:-1]:
             writer.write(bytes([byte]))
             await asyncio.sleep(0.05)
-            if reader.at_eof():
+            if reader.at_eof() or reader.exception():
                 break
-        assert await reader.read() == b""
+        with suppress(ConnectionResetError):  # an end that comes while a byte is on its way
+            assert await reader.read() == b""
         writer.close()
 
 
