@@ -88,8 +88,9 @@ async def test_a_training_that_is_made_again_while_it_runs_adopts_nothing(lab: L
     training = asyncio.create_task(train(life))
     await life.until(lambda: life.reason(MODEL_TRAINING, FIRST, "Succeeded") == ("Unknown", "Running"), "it runs")
     training.cancel()
-    script(lab, here).hanging = frozenset()
     await life.informer.kube.delete(MODEL_TRAINING, life.namespace, FIRST)
+    await life.until(lambda: not life.informer.all(life.namespace, JOB), "its Job is gone")
+    script(lab, here).hanging = frozenset()
     await train(life)
     jobs = [name for kind, name in life.informer.born(life.namespace) if kind == "Job"]
     assert len(jobs) == 2
