@@ -205,8 +205,8 @@ ENDED = {"exitCode": 137, "reason": "OOMKilled", "message": "killed", "startedAt
     ("status", "expected"),
     [
         pytest.param(
-            {"ready": True, "state": {"running": {"startedAt": T0}}, "imageID": "docker.io/x@sha256:1"},
-            ContainerView("train", ready=True, running=True, started_at=AT, image_id="docker.io/x@sha256:1"),
+            {"ready": True, "state": {"running": {"startedAt": T0}}, "imageID": "registry.example/x@sha256:1"},
+            ContainerView("train", ready=True, running=True, started_at=AT, image_id="registry.example/x@sha256:1"),
             id="running",
         ),
         pytest.param(
