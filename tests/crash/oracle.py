@@ -31,9 +31,7 @@ async def picture(life: Life, ledger: Ledger) -> Picture:
     return {
         "resources": resources,
         "made": _sorted(Counter({f"{kind}/{plain(name)}": len(uids) for (kind, name), uids in born.items()})),
-        "events": _sorted(
-            Counter(_event(one) for one in events if one.get("reportingController") == names.FIELD_MANAGER)
-        ),
+        "events": _sorted(Counter(_event(one) for one in events if _is_ours(one))),
         "runs": sorted(_run(run) for run in await life.registry.runs()),
         "versions": [_version(one) for one in await life.registry.versions()],
         "model": _model(await life.registry.registered()),
@@ -65,6 +63,11 @@ def alias_moves(ledger: Ledger) -> list[str]:
 
 def _sorted(counter: Counter[str]) -> dict[str, int]:
     return dict(sorted(counter.items()))
+
+
+def _is_ours(event: Manifest) -> bool:
+    """Whether its number is ours to keep. When all is deleted at once, a policy may see its deployment go first."""
+    return event.get("reportingController") == names.FIELD_MANAGER and event["reason"] != "DeploymentMissing"
 
 
 def _event(event: Manifest) -> str:
