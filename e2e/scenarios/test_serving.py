@@ -85,7 +85,8 @@ def test_a_new_version_takes_over_without_a_failed_request(lines: Lines, client:
     assert sent["failures"] == []
     assert sent["versions"][new] >= 20
     eventually("the champion alias moved", lambda: lines.aliases() == {"champion": new}, 60)
-    assert client.serving() == {new}
+    # A pod on its way out answers until it has drained.
+    eventually("only the new version answering", lambda: client.serving() == {new}, 90)
     told = reasons_of(lines.kube, NAME)
     assert told.count("StepPassed") == 2
     assert lines.status()["previous"]["version"] == old
