@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from e2e.demo.fitting import Fit, network, ridge
-from e2e.demo.loop import Cycle, Rules, play, read_rules, train_as_of
+from e2e.demo.loop import Cycle, Rules, play, read_rules, train_first
 from e2e.demo.market import first_row_from, load_market, write_market
 from e2e.demo.yardsticks import by_quarter, dates, weekly
 from e2e.progress import step
@@ -41,7 +41,7 @@ def replayed_days(table: Table) -> range:
 def run_seed(table: Table, fit: Fit, rules: Rules, seed: int) -> Outcome:
     """Play six years, with and without retraining."""
     days, start = replayed_days(table), nanoseconds(START_AS_OF)
-    first, _ = train_as_of(table, start, rules, fit, seed)
+    first = train_first(table, start, rules, fit, seed)
     played = play(table, fit, rules, days, seed=seed, start_as_of=start)
     label = table.label[days.start : days.stop]
     losses = {

@@ -87,8 +87,14 @@ class _State:
     served: dict[int, int] = field(default_factory=dict)
 
 
-def train_as_of(table: Table, as_of: int, rules: Rules, fit: Fit, seed: int) -> tuple[Fitted, slice]:
-    """Train on what was known at ``as_of`` (nanoseconds since 1970); also gives the rows withheld for the gate."""
+def train_first(table: Table, as_of: int, rules: Rules, fit: Fit, seed: int) -> Fitted:
+    """Train on all that was known at ``as_of`` (nanoseconds since 1970): the first model has no champion to beat."""
+    last = int((table.known <= as_of).sum())
+    return fit(max(last - rules.training_rows, 0), last, seed)
+
+
+def retrain(table: Table, as_of: int, rules: Rules, fit: Fit, seed: int) -> tuple[Fitted, slice]:
+    """Train on what was known at ``as_of`` but the rows withheld for the gate, which are given, too."""
     parts = split(table, as_of, rules.holdout)
     last = len(parts.train)
     withheld = slice(last + parts.purged, last + parts.purged + len(parts.withheld))
@@ -97,15 +103,14 @@ def train_as_of(table: Table, as_of: int, rules: Rules, fit: Fit, seed: int) -> 
 
 def play(table: Table, fit: Fit, rules: Rules, days: range, *, seed: int, start_as_of: int) -> Played:
     """Serve the rows ``days`` one by one, and retrain as the policy says."""
-    first, _ = train_as_of(table, start_as_of, rules, fit, seed)
-    state = _State(first, version=1, since=days.start, quiet_until=0)
+    state = _State(train_first(table, start_as_of, rules, fit, seed), version=1, since=days.start, quiet_until=0)
     predictions, versions, cycles = np.empty(len(days)), np.empty(len(days), dtype=np.int64), []
     for place, row in enumerate(days):
         version, model = _serve(state, row)
         predictions[place], versions[place] = model.answers[row], version
         state.served[row] = version
         _end_rollout(state, row + 1, rules)
-        found = _firing(table, state, rules, row + 1)
+        found = _firing(table, state, rules, int((table.known <= table.time[row]).sum()))
         if found is not None:
             cycles.append(_run_cycle(table, fit, rules, state, row, found, seed))
     return Played(predictions, versions, tuple(cycles))
@@ -131,11 +136,14 @@ def _quiet_until(rules: Rules, seen: int, failures: int) -> int:
     return rows
 
 
-def _firing(table: Table, state: _State, rules: Rules, seen: int) -> tuple[str, Finding] | None:
-    """Find the first trigger that fires on the rows that the champion served since its promotion."""
-    if state.candidate is not None or seen < state.quiet_until:
+def _firing(table: Table, state: _State, rules: Rules, labelled: int) -> tuple[str, Finding] | None:
+    """Find the first trigger that fires on the rows that the champion served since its promotion.
+
+    Of those, the rows before ``labelled`` count: the label of a day comes with the next one.
+    """
+    if state.candidate is not None or labelled < state.quiet_until:
         return None
-    own = np.array([row for row in range(state.since, seen) if state.served[row] == state.version], dtype=np.intp)
+    own = np.array([row for row in range(state.since, labelled) if state.served[row] == state.version], dtype=np.intp)
     findings = ((trigger.name, _judge(table, state.champion, trigger, own)) for trigger in rules.policy.triggers)
     return next(((name, f) for name, f in findings if f.state is EvidenceState.FIRING), None)
 
@@ -164,7 +172,7 @@ def _run_cycle(
     table: Table, fit: Fit, rules: Rules, state: _State, row: int, found: tuple[str, Finding], seed: int
 ) -> Cycle:
     name, finding = found
-    model, withheld = train_as_of(table, int(table.time[row]), rules, fit, seed)
+    model, withheld = retrain(table, int(table.time[row]), rules, fit, seed)
     label = table.label[withheld]
     losses = [squared(label, one.answers[withheld]) for one in (state.champion, model)]
     verdict = judge(losses[0], losses[1], _gate_rules(rules.policy.gate))

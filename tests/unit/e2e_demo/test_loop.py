@@ -7,7 +7,7 @@ import pytest
 
 from e2e.demo.experiment import START_AS_OF, replayed_days, run_seed
 from e2e.demo.fitting import Fit, Fitted, ridge
-from e2e.demo.loop import Rules, play, read_rules, train_as_of
+from e2e.demo.loop import Rules, play, read_rules, retrain, train_first
 from e2e.demo.market import day_of, first_row_from, load_market
 from e2e.demo.yardsticks import by_quarter, quarter_of, walk_forward
 from modelcycle_runtime.table import Table, nanoseconds
@@ -31,12 +31,29 @@ def test_the_samples_numbers_are_read_from_its_yaml(rules: Rules) -> None:
 
 def test_a_training_sees_nothing_that_was_not_known_and_not_the_gates_rows(table: Table, rules: Rules) -> None:
     as_of = nanoseconds(START_AS_OF)
-    model, withheld = train_as_of(table, as_of, rules, ridge(table), 0)
+    model, withheld = retrain(table, as_of, rules, ridge(table), 0)
     assert model.last == withheld.start
     assert withheld.stop - withheld.start == 60
     assert (table.known[: withheld.stop] <= as_of).all()
     assert table.known[withheld.stop] > as_of
     assert model.last - model.first == 500
+
+
+def test_the_first_training_keeps_nothing_back(table: Table, rules: Rules) -> None:
+    model = train_first(table, nanoseconds(START_AS_OF), rules, ridge(table), 0)
+    assert model.last == replayed_days(table).start - 1, "the label of the year's last day comes with the next year"
+    assert model.last - model.first == 500
+
+
+def test_the_label_of_a_day_counts_from_the_next_day_on(table: Table, rules: Rules) -> None:
+    """2008-09-22, when oil rose by a sixth, can't be held against the model on that day."""
+    days = range(first_row_from(table, "2008-06-01"), first_row_from(table, "2008-12-01"))
+    label = np.zeros(len(table))
+    shock = first_row_from(table, "2008-09-22")
+    label[shock] = 100.0
+    quiet = replace(table, label=label)
+    played = play(quiet, ridge(quiet), rules, days, seed=0, start_as_of=nanoseconds(START_AS_OF))
+    assert [cycle.day for cycle in played.cycles][:1] == [day_of(table, shock + 1)]
 
 
 def test_the_future_has_no_influence_on_what_was_served_before(table: Table, rules: Rules) -> None:
