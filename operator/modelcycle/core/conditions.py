@@ -48,3 +48,9 @@ def find(conditions: tuple[Condition, ...], type_: str) -> Condition | None:
 def is_true(conditions: tuple[Condition, ...], type_: str) -> bool:
     condition = find(conditions, type_)
     return condition is not None and condition.status is TRUE
+
+
+def ending(conditions: tuple[Condition, ...]) -> Condition | None:
+    """What ``Succeeded`` says once it has ended: True well, False badly. None while it is open."""
+    condition = find(conditions, "Succeeded")
+    return None if condition is None or condition.status is UNKNOWN else condition

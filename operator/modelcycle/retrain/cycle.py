@@ -27,7 +27,7 @@ from modelcycle.api.v1alpha1.retrain import (
     GateOutcome,
     GateResult,
 )
-from modelcycle.core.conditions import find
+from modelcycle.core.conditions import FALSE, ending
 from modelcycle.core.observed import JobView, PodView, awaits_last_words
 from modelcycle.core.plan import Ref
 from modelcycle.registry.port import ReadVersion, SetAlias, SetVersionTags, VersionInfo
@@ -148,13 +148,13 @@ def _train(draft: Draft, cycle: Cycle) -> None:
         draft.doing = f"training {cycle.training} is being made"
         draft.create(children.training(draft.policy, draft.deployment, cycle))
         return
-    condition = find(training.status.conditions, "Succeeded")
+    ended = ending(training.status.conditions)
     registered = training.status.registered
     draft.doing = f"training {cycle.training}: {training.status.summary or 'waiting'}"
-    if condition is None or condition.status.value == "Unknown":
+    if ended is None:
         return
-    if condition.status.value == "False" or registered is None:
-        end(draft, cycle, CycleOutcome.TRAINING_FAILED, condition.reason, condition.message)
+    if ended.status is FALSE or registered is None:
+        end(draft, cycle, CycleOutcome.TRAINING_FAILED, ended.reason, ended.message)
         return
     version = registered.version
     draft.say("Trained", f"cycle {cycle.number}: version {version} is registered", f"cycle-{cycle.number}-trained")
@@ -280,18 +280,14 @@ def _await_verdict(draft: Draft, cycle: Cycle) -> None:
 def prune(draft: Draft) -> None:
     """Remove the policy's oldest ended trainings beyond historyLimit, and evaluation Jobs of earlier cycles."""
     current = draft.status.cycle.training if draft.status.cycle else None
-    ended = [t for t in draft.observed.trainings if t.name != current and not t.deleting and _has_ended(t)]
+    others = [t for t in draft.observed.trainings if t.name != current and not t.deleting]
+    ended = [t for t in others if ending(t.status.conditions) is not None]
     for training in sorted(ended, key=_cycle_of, reverse=True)[draft.spec.history_limit :]:
         draft.delete(Ref("modelcycle.dev/v1alpha1", "ModelTraining", training.namespace, training.name, training.uid))
     for job in draft.observed.jobs:
         number = job.labels.get(names.LABEL_CYCLE, "")
         if number.isdigit() and int(number) < draft.status.last_cycle and not job.deleting:
             draft.delete(Ref("batch/v1", "Job", job.namespace, job.name, job.uid))
-
-
-def _has_ended(training: Training) -> bool:
-    condition = find(training.status.conditions, "Succeeded")
-    return condition is not None and condition.status.value != "Unknown"
 
 
 def _cycle_of(training: Training) -> int:

@@ -17,9 +17,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from modelcycle.api.v1alpha1.common import ConditionStatus
-from modelcycle.api.v1alpha1.training import TrainingStatus
-from modelcycle.core.conditions import find
+from modelcycle.core.conditions import TRUE, ending
 from modelcycle.core.plan import Plan
 from modelcycle.training.beginning import known, make_run, misplaced, suspended_before_start, with_key
 from modelcycle.training.case import Case, TrainingObserved, TrainingPlan
@@ -34,9 +32,9 @@ def decide(observed: TrainingObserved, now: datetime) -> TrainingPlan:
     case = Case(observed, now, training.status)
     if training.deleting:
         return Plan(status=training.status)
-    ended = _ended(training.status)
+    ended = ending(training.status.conditions)
     if ended is not None:
-        return after_the_end(case, succeeded=ended)
+        return after_the_end(case, succeeded=ended.status is TRUE)
     if training.invalid:
         return case.plan(Stage("InvalidSpec", f"the spec can't be understood: {training.invalid}", stalled=True))
     endpoint = observed.settings.endpoints.mlflow_named(training.spec.mlflow, training.namespace)
@@ -47,11 +45,3 @@ def decide(observed: TrainingObserved, now: datetime) -> TrainingPlan:
     if case.status.run is None:
         return known(case) or suspended_before_start(case) or make_run(case)
     return suspended_before_start(case) or attempt(case, endpoint, case.status.run.id)
-
-
-def _ended(status: TrainingStatus) -> bool | None:
-    """Whether the training ended well or badly; None while it is open."""
-    condition = find(status.conditions, "Succeeded")
-    if condition is None or condition.status is ConditionStatus.UNKNOWN:
-        return None
-    return condition.status is ConditionStatus.TRUE
