@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from modelcycle.clock import Clock
 from modelcycle.core.plan import Fact, FactRequest, Facts
@@ -17,6 +17,8 @@ from modelcycle.runtime.ports import Adapter, FactReadings, Key, Poller
 
 LOG = logging.getLogger(__name__)
 SOONEST = 1.0  # new requests don't wait for the poller's next turn, but no endpoint is asked more often than this
+SILENT_SECONDS = 25.0
+SILENT_TURNS = 5  # of a poller with long turns: fewer could be an accident
 
 
 @dataclass(slots=True)
@@ -73,10 +75,10 @@ class FactBook:
         return frozenset(request for request in requests if request not in self._facts)
 
     def store(self, readings: FactReadings, at: datetime) -> None:
-        """Take in what was read at ``at``. An error keeps the last value with its time, so that it grows stale."""
+        """Take in what was read at ``at``. An error keeps the last value with its time until it is given up."""
         for request, reading in readings.items():
             if request in self._by:
-                self._store(request, _fact(self._facts.get(request), reading, at))
+                self._store(request, self._fact(request, reading, at))
 
     def now(self) -> datetime:
         return self._clock()
@@ -90,12 +92,12 @@ class FactBook:
     def _want(self, key: Key, request: FactRequest) -> None:
         self._by.setdefault(request, set()).add(key)
         endpoint = getattr(request, "endpoint", "")
-        line = self._lines.get((type(request), endpoint))
+        line = self._line(request)
         if line is None:
             unknown = Unusable(
                 "EndpointUnknown", f"no endpoint named {endpoint} is defined for {type(request).__name__}"
             )
-            self._store(request, _fact(None, unknown, self._clock()))
+            self._store(request, Fact(None, error=str(unknown)))
         elif request not in line.requests:
             line.requests.add(request)
             line.news.set()
@@ -107,9 +109,20 @@ class FactBook:
             return
         del self._by[request]
         self._facts.pop(request, None)
-        line = self._lines.get((type(request), getattr(request, "endpoint", "")))
+        line = self._line(request)
         if line is not None:
             line.requests.discard(request)
+
+    def _line(self, request: FactRequest) -> Line | None:
+        return self._lines.get((type(request), getattr(request, "endpoint", "")))
+
+    def _fact(self, request: FactRequest, reading: object, at: datetime) -> Fact:
+        if not isinstance(reading, ModelcycleError):
+            return Fact(at, reading)
+        before, line = self._facts.get(request), self._line(request)
+        if before is None or line is None or is_given_up(before, self._clock(), line.poller.interval):
+            return Fact(None, error=str(reading))
+        return Fact(before.at, before.value, str(reading))
 
     def _store(self, request: FactRequest, fact: Fact) -> None:
         before = self._facts.get(request)
@@ -119,10 +132,16 @@ class FactBook:
                 self._enqueue(key)
 
 
-def _fact(before: Fact | None, reading: object, at: datetime) -> Fact:
-    if not isinstance(reading, ModelcycleError):
-        return Fact(at, reading)
-    return Fact(before.at, before.value, str(reading)) if before is not None else Fact(None, error=str(reading))
+def is_given_up(before: Fact, now: datetime, interval: float) -> bool:
+    """Whether an endpoint that is asked every ``interval`` seconds, and failed once more, is said to be away.
+
+    Two failures in a row and 25 s (or five turns, if that is longer) since the question of the last answer: one call
+    that fails is no outage, however long it took to fail.
+    """
+    if before.at is None:
+        return True
+    silence = timedelta(seconds=max(SILENT_SECONDS, SILENT_TURNS * interval))
+    return before.error is not None and now - before.at >= silence
 
 
 async def poll(line: Line, book: FactBook, metrics: Metrics) -> None:

@@ -121,6 +121,21 @@ def test_mlflow_down_blocks_no_verdict_and_the_aliases_follow_later() -> None:
     assert (world.registry.aliases, world.condition("Degraded")) == ({"champion": "2"}, "False/AsExpected")
 
 
+def test_mlflow_down_is_said_within_half_a_minute_and_once() -> None:
+    world = World().serving()
+    world.registry.up = False
+    said = [(world.tick(seconds=5), world.condition("Degraded"))[1] for _ in range(6)]
+    assert said[:4] == ["False/AsExpected"] * 4, "a short silence is no outage"
+    assert said[-1] == "True/RegistryUnavailable"
+    assert world.told("RegistryUnavailable") == 1
+    writes = world.writes
+    world.settle(60)
+    assert world.writes == writes, "nothing is written while it lasts"
+    world.registry.up = True
+    world.tick()
+    assert world.condition("Degraded") == "False/AsExpected"
+
+
 def test_a_stale_reading_starts_and_ends_nothing() -> None:
     world = World().serving()
     world.registry.up = False

@@ -21,10 +21,12 @@ from modelcycle.core.plan import Effect, Event, Fact, FactRequest, Manifest, Out
 from modelcycle.deployment.decide import decide
 from modelcycle.deployment.effects import EnsureFeedbackKey
 from modelcycle.metricstore.port import MetricQuery
+from modelcycle.registry.poller import POLL_SECONDS
 from modelcycle.registry.port import (
     ModelFact,
     MoveAlias,
 )
+from modelcycle.runtime.facts import is_given_up
 from tests.unit.deployment.outside import MODEL, SETTINGS, START, UID, Live, Registry, Workload, metrics
 
 
@@ -177,7 +179,11 @@ class World:
             else:
                 assert isinstance(request, MetricQuery)
                 fact = Fact(self.now, metrics(request, self.live, self.now)) if self.prometheus_up else None
-            self.facts[request] = fact or replace(before, error="connection refused")
+            self.facts[request] = fact or self._unanswered(before)
+
+    def _unanswered(self, before: Fact) -> Fact:
+        given_up = is_given_up(before, self.now, POLL_SECONDS)
+        return replace(Fact(None) if given_up else before, error="connection refused")
 
     # --- driving ------------------------------------------------------------------------------------------------------
     def tick(self, seconds: float = 5, requests: int | None = None) -> Plan[DeploymentStatus]:

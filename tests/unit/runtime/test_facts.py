@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from modelcycle.core.plan import Effect, FactRequest
+from modelcycle.core.plan import Effect, Fact, FactRequest
 from modelcycle.errors import Unavailable
 from modelcycle.runtime import facts as facts_module
-from modelcycle.runtime.facts import FactBook, poll
+from modelcycle.runtime.facts import SILENT_SECONDS, FactBook, is_given_up, poll
 from modelcycle.runtime.metrics import Metrics
 from modelcycle.runtime.ports import EffectHandler, FactReadings, Key, Poller
 from tests.unit.runtime.builders import NOW
@@ -114,12 +114,12 @@ async def test_a_change_brings_back_whoever_wants_to_know(world: World) -> None:
 async def test_an_error_is_a_change_and_keeps_the_last_value_with_its_time(world: World) -> None:
     world.book.subscribe(A, X)
     world.store(1)
-    world.now += timedelta(seconds=30)
+    world.now += timedelta(seconds=20)
     assert world.store(Unavailable("away")) == [A]
     assert world.store(Unavailable("away")) == []
     fact = world.book.of(A)[Height("x")]
     assert (fact.at, fact.value, fact.error) == (NOW, 1, "away")
-    assert not fact.fresh(world.now, timedelta(seconds=20))
+    assert not fact.fresh(world.now, timedelta(seconds=10))
     assert world.store(1) == [A]
     assert world.book.of(A)[Height("x")].error is None
 
@@ -128,6 +128,68 @@ async def test_an_error_without_a_value_before_has_no_time(world: World) -> None
     world.book.subscribe(A, X)
     world.store(Unavailable("away"))
     assert world.book.of(A)[Height("x")].at is None
+
+
+def known(seconds: float, error: str | None = "away") -> Fact:
+    """A value that is so old, and what the latest try to read it anew came to."""
+    return Fact(NOW - timedelta(seconds=seconds), 1, error)
+
+
+@pytest.mark.parametrize(
+    ("before", "interval", "given_up"),
+    [
+        pytest.param(known(6, None), 5, False, id="the first failure"),
+        pytest.param(known(60, None), 5, False, id="the first failure, after a long time: one call is no outage"),
+        pytest.param(known(16), 5, False, id="the second failure, one of them a time-out"),
+        pytest.param(known(24.9), 5, False, id="not yet"),
+        pytest.param(known(25), 5, True, id="silent for 25 s"),
+        pytest.param(known(60), 5, True, id="silent for long"),
+        pytest.param(known(6), 1, False, id="many short turns are no long time"),
+        pytest.param(known(60), 15, False, id="four turns of 15 s"),
+        pytest.param(known(75), 15, True, id="five turns of 15 s"),
+        pytest.param(Fact(None, error="away"), 5, True, id="it never answered"),
+    ],
+)
+def test_when_the_last_value_is_given_up(before: Fact, interval: float, given_up: bool) -> None:
+    assert is_given_up(before, NOW, interval) is given_up
+
+
+REFUSED = [(second, second) for second in range(5, 60, 5)]
+BLACK_HOLE = [(5, 15), *((second, second + 10) for second in range(16, 60, 11))]
+
+
+@pytest.mark.parametrize(
+    ("tries", "said"),
+    [
+        pytest.param(REFUSED, 25, id="connections are refused"),
+        pytest.param(BLACK_HOLE, 26, id="packets vanish: each try takes its ten seconds"),
+    ],
+)
+async def test_an_outage_is_said_within_half_a_minute(
+    tries: list[tuple[int, int]], said: int, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``tries``: seconds, since the last answer was asked for, of each question and of its failure."""
+    monkeypatch.setattr(Scale, "interval", 5.0)
+    world.book.subscribe(A, X)
+    world.store(1)
+    told: list[int] = []
+    for asked, failed in tries:
+        world.now = NOW + timedelta(seconds=failed)
+        world.enqueued.clear()
+        world.book.store({Height("x"): Unavailable("away")}, NOW + timedelta(seconds=asked))
+        told += [failed] if world.enqueued else []
+    assert told == [tries[0][1], said], "the first failure and the end of patience bring the key back, nothing else"
+    assert world.book.of(A)[Height("x")] == Fact(None, error="away")
+    assert said < SILENT_SECONDS + 5
+
+
+async def test_an_endpoint_that_fails_now_and_then_is_never_given_up(world: World) -> None:
+    world.book.subscribe(A, X)
+    for _ in range(10):
+        world.store(1)
+        world.now += timedelta(seconds=15)
+        world.store(Unavailable("away"))
+        assert world.book.of(A)[Height("x")].value == 1
 
 
 async def test_what_nobody_wants_any_more_is_forgotten(world: World) -> None:
