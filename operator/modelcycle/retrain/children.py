@@ -29,6 +29,19 @@ class Contender:
     files: tuple[ModelFile, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a gate compares, for whom and with what. ``champion``: None when there is none; ``image``: serves both."""
+
+    policy: Policy
+    deployment: Deployment
+    cycle: Cycle
+    challenger: Contender
+    champion: Contender | None
+    endpoint: MlflowEndpoint
+    image: str
+
+
 def training_name(policy: Policy, number: int) -> str:
     return child_name(policy.name, policy.uid, number)
 
@@ -57,23 +70,16 @@ def training(policy: Policy, deployment: Deployment, cycle: Cycle) -> Manifest:
     return {"apiVersion": API_VERSION, "kind": "ModelTraining", "metadata": metadata, "spec": body}
 
 
-def gate_job(
-    policy: Policy,
-    deployment: Deployment,
-    cycle: Cycle,
-    challenger: Contender,
-    champion: Contender | None,
-    endpoint: MlflowEndpoint,
-    image: str,
-) -> Manifest:
+def gate_job(evaluation: Evaluation) -> Manifest:
     """The evaluation Job: fetches both versions, then judges them on the withheld rows."""
+    policy, number = evaluation.policy, evaluation.cycle.number
     labels = {
         names.LABEL_MANAGED_BY: names.MANAGED_BY,
         names.LABEL_COMPONENT: GATE,
         names.LABEL_OWNER_KIND: "rp",
         names.LABEL_OWNER_NAME: label_value(policy.name),
         names.LABEL_OWNER_UID: policy.uid,
-        names.LABEL_CYCLE: str(cycle.number),
+        names.LABEL_CYCLE: str(number),
     }
     owner = {
         "apiVersion": API_VERSION,
@@ -84,12 +90,11 @@ def gate_job(
         "blockOwnerDeletion": True,
     }
     metadata = {
-        "name": gate_name(policy, cycle.number),
+        "name": gate_name(policy, number),
         "namespace": policy.namespace,
         "labels": labels,
         "ownerReferences": [owner],
     }
-    pod = _pod(policy, deployment, cycle, challenger, champion, endpoint, image)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -97,32 +102,24 @@ def gate_job(
         "spec": {
             "backoffLimit": 2,
             "activeDeadlineSeconds": policy.spec.gate.deadline_seconds,
-            "template": {"metadata": {"labels": labels}, "spec": pod},
+            "template": {"metadata": {"labels": labels}, "spec": _pod(evaluation)},
         },
     }
 
 
-def _pod(
-    policy: Policy,
-    deployment: Deployment,
-    cycle: Cycle,
-    challenger: Contender,
-    champion: Contender | None,
-    endpoint: MlflowEndpoint,
-    image: str,
-) -> Manifest:
-    fetches = [_fetch("fetch-challenger", names.CHALLENGER_DIR, challenger, endpoint, image)]
-    if champion is not None:
-        fetches.insert(0, _fetch("fetch-champion", names.CHAMPION_DIR, champion, endpoint, image))
-    rules = _rules(policy, deployment, cycle, challenger, champion, endpoint)
+def _pod(evaluation: Evaluation) -> Manifest:
+    policy, deployment = evaluation.policy, evaluation.deployment
+    fetches = [_fetch("fetch-challenger", names.CHALLENGER_DIR, evaluation.challenger, evaluation)]
+    if evaluation.champion is not None:
+        fetches.insert(0, _fetch("fetch-champion", names.CHAMPION_DIR, evaluation.champion, evaluation))
     source = next(entry for entry in policy.spec.template.data if entry.name == policy.spec.gate.data.source)
     claim = source.persistent_volume_claim
     mount: Manifest = {"name": "data", "mountPath": source.path, "readOnly": True}
     if claim.sub_path:
         mount["subPath"] = claim.sub_path
     judge = {
-        **_container(GATE, "modelcycle_runtime.evaluate", image, endpoint),
-        "env": [*_HOME, {"name": names.ENV_GATE, "value": json.dumps(rules, sort_keys=True)}],
+        **_container(GATE, "modelcycle_runtime.evaluate", evaluation),
+        "env": [*_HOME, {"name": names.ENV_GATE, "value": json.dumps(_rules(evaluation), sort_keys=True)}],
         "resources": resources(deployment.spec.resources),
         "volumeMounts": [*_MOUNTS, mount],
     }
@@ -149,20 +146,21 @@ _MOUNTS: list[Manifest] = [
 ]
 
 
-def _container(name: str, module: str, image: str, endpoint: MlflowEndpoint) -> Manifest:
+def _container(name: str, module: str, evaluation: Evaluation) -> Manifest:
     container: Manifest = {
         "name": name,
-        "image": image,
+        "image": evaluation.image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", module],
         "securityContext": RESTRICTED_CONTAINER,
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
-    sources = env_sources(endpoint.pod_secret)
+    sources = env_sources(evaluation.endpoint.pod_secret)
     return container | ({"envFrom": sources} if sources else {})
 
 
-def _fetch(name: str, target: str, contender: Contender, endpoint: MlflowEndpoint, image: str) -> Manifest:
+def _fetch(name: str, target: str, contender: Contender, evaluation: Evaluation) -> Manifest:
+    endpoint = evaluation.endpoint
     wanted = {
         "trackingUri": endpoint.pod_url or endpoint.url,
         "modelRoot": contender.model_root,
@@ -171,22 +169,17 @@ def _fetch(name: str, target: str, contender: Contender, endpoint: MlflowEndpoin
         "files": [[file.path, file.size, file.sha256] for file in contender.files],
     }
     return {
-        **_container(name, "modelcycle_runtime.fetch", image, endpoint),
+        **_container(name, "modelcycle_runtime.fetch", evaluation),
         "env": [*_HOME, {"name": names.ENV_FETCH, "value": json.dumps(wanted, sort_keys=True)}],
         "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
         "volumeMounts": _MOUNTS,
     }
 
 
-def _rules(
-    policy: Policy,
-    deployment: Deployment,
-    cycle: Cycle,
-    challenger: Contender,
-    champion: Contender | None,
-    endpoint: MlflowEndpoint,
-) -> Manifest:
-    gate, feedback = policy.spec.gate, deployment.spec.feedback
+def _rules(evaluation: Evaluation) -> Manifest:
+    policy, cycle, endpoint = evaluation.policy, evaluation.cycle, evaluation.endpoint
+    challenger, champion = evaluation.challenger, evaluation.champion
+    gate, feedback = policy.spec.gate, evaluation.deployment.spec.feedback
     table = next(d.path for d in policy.spec.template.data if d.name == gate.data.source)
     return {
         "trackingUri": endpoint.pod_url or endpoint.url,

@@ -220,8 +220,10 @@ def _start_gate(draft: Draft, cycle: Cycle) -> None:
         draft.change(cycle=cycle.evolve(champion=version))
         return
     image = draft.deployment.spec.image or draft.observed.settings.serving_image
-    job = children.gate_job(draft.policy, draft.deployment, cycle, _read(outcome.value), champion, draft.mlflow, image)
-    draft.apply(job)
+    evaluation = children.Evaluation(
+        draft.policy, draft.deployment, cycle, _read(outcome.value), champion, draft.mlflow, image
+    )
+    draft.apply(children.gate_job(evaluation))
     _tell_gate(draft, cycle)
 
 
