@@ -224,6 +224,15 @@ class World:
             self.settle()
 
 
+def bad_world(**changes: Any) -> World:
+    """A champion whose loss got bad, looked at until the policy has done what it wants."""
+    world = World(**changes)
+    world.settle()
+    world.give_rows(80, loss=2.0)
+    world.settle()
+    return world
+
+
 PASSED = (
     '{"modelcycle": 1, "outcome": "Passed", "reason": "Better", "rows": 60, "championLoss": "1.9", '
     '"challengerLoss": "1.1", "pValue": "0.01", "message": "better"}'

@@ -1,0 +1,97 @@
+"""A cycle from its start to its end, and what is kept of it."""
+
+from __future__ import annotations
+
+from modelcycle import constants as names
+from modelcycle.api.v1alpha1.retrain import CycleOutcome
+from modelcycle.api.v1alpha1.training import TrainingStatus
+from modelcycle.core.observed import Resource
+from modelcycle.core.plan import Outcome
+from modelcycle.registry.port import SetAlias, SetVersionTags
+from tests.unit.retrain.world import NOW, World, bad_world
+
+
+def test_a_whole_cycle_ends_promoted_with_all_its_evidence() -> None:
+    world = bad_world()
+    world.run_cycle()
+    (decision,) = world.status.history
+    assert (decision.outcome, decision.version, decision.champion) == (CycleOutcome.PROMOTED, "2", "1")
+    assert decision.gate is not None
+    assert (decision.gate.rows, decision.gate.champion_loss, decision.gate.challenger_loss) == (60, "1.9", "1.1")
+    assert world.status.cycle is None
+    assert world.status.consecutive_failures == 0
+    assert [e for e in world.asked if isinstance(e, SetAlias)] == [
+        SetAlias("default", "quant.hedge", "challenger", "2")
+    ]
+    tags = next(dict(e.tags) for e in world.asked if isinstance(e, SetVersionTags))
+    assert '"Passed"' in tags[names.TAG_GATE]
+    assert world.events == [
+        "TriggerFiring",
+        "CycleStarted",
+        "Trained",
+        "GateStarted",
+        "GatePassed",
+        "ChallengerSet",
+        "CyclePromoted",
+    ]
+
+
+def test_a_failed_training_ends_the_cycle_with_its_reason() -> None:
+    world = bad_world()
+    world.train(well=False)
+    world.settle()
+    (decision,) = world.status.history
+    assert (decision.outcome, decision.reason) == (CycleOutcome.TRAINING_FAILED, "UserError")
+
+
+def test_mlflow_down_at_the_alias_holds_the_cycle_where_it_is() -> None:
+    world = bad_world()
+    world.train()
+    world.settle()
+    world.judge(None)
+    alias = SetAlias("default", "quant.hedge", "challenger", "2")
+    world._answer = lambda effect: Outcome(  # type: ignore[method-assign]
+        world.now, error="down", error_kind="Unavailable", retryable=True
+    )
+    world.judge('{"modelcycle": 1, "outcome": "Passed", "reason": "Better", "rows": 60}')
+    world.settle()
+    assert world.status.cycle is not None
+    assert "down" in world.status.summary
+    assert alias not in world.outcomes
+
+
+def test_abort_ends_the_cycle_once_and_its_training() -> None:
+    world = bad_world()
+    training = world.created[0]["metadata"]
+    status = TrainingStatus()
+    running = Resource("quant", training["name"], "t", 1, "1", NOW, None, status, {}, labels=training["labels"])
+    world.trainings = (running,)
+    world.annotations[names.ANNOTATION_ABORT] = "now"
+    world.step()
+    assert world.deleted == [training["name"]]
+    assert [d.outcome for d in world.status.history] == [CycleOutcome.ABORTED]
+    world.settle()
+    assert len(world.status.history) == 1
+
+
+def test_numbers_go_on_after_a_lost_status() -> None:
+    world = bad_world()
+    world.run_cycle()
+    world.status = type(world.status)()
+    world.give_rows(200, loss=2.0, version="2")
+    world.settle()
+    assert world.status.last_cycle == 2
+
+
+def test_old_trainings_are_pruned_and_the_history_keeps_twenty() -> None:
+    world = World(historyLimit=2, cooldown={"rows": 1}, budget={"trainings": 100, "per": "30d"})
+    world.settle()
+    version = "1"
+    for number in range(2, 27):
+        world.give_rows(200, loss=2.0, version=version)
+        world.settle()
+        version = str(number)
+        world.run_cycle(version=version)
+    assert len(world.status.history) == 20
+    kept = {t.name for t in world.trainings} - set(world.deleted)
+    assert kept == {"keep-good-99999-24", "keep-good-99999-25"}

@@ -1,0 +1,174 @@
+"""The course of the attempts: started, watched, kept from starting, suspended, lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from modelcycle.api.v1alpha1.training import AttemptState
+from modelcycle.core.observed import ContainerView
+from tests.unit.training.world import NOW, World, running
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        pytest.param({"active": 1}, id="that is starting"),
+        pytest.param({"complete": True, "completion_time": NOW}, id="that is complete by now"),
+        pytest.param({"failed": True, "failed_reason": "BackoffLimitExceeded"}, id="that has failed by now"),
+    ],
+)
+def test_a_job_that_the_status_missed_is_told_like_one_that_it_did_not(job: dict[str, Any]) -> None:
+    world = World()
+    while not world.applied:
+        before = world.status
+        world.step()
+    world.status, world.events = before, []
+    world.see_job(1, **job)
+    plan = world.step()
+    assert world.events == ["AttemptStarted"]
+    assert plan.status.start_time == NOW
+    assert [attempt.number for attempt in plan.status.attempts] == [1]
+    world.settle()
+    assert world.events.count("AttemptStarted") == 1
+
+
+@pytest.mark.parametrize("end", [{"complete": True}, {"failed": True, "failed_reason": "BackoffLimitExceeded"}])
+def test_a_job_that_ended_is_judged_when_its_pod_has_had_its_last_word(end: dict[str, Any]) -> None:
+    world = running(World())
+    world.see_job(1, **end)
+    plan = world.step()
+    assert plan.look_again == timedelta(seconds=2)
+    assert world.reason() == "Unknown/Running"
+    message = '{"modelcycle": 1, "class": "DataError", "message": "no rows", "data": {"digest": "d1", "rows": 5}}'
+    phase, code = ("Succeeded", 0) if "complete" in end else ("Failed", 1)
+    world.see_pod(1, phase, ContainerView("train", exit_code=code, terminated_message=message))
+    world.settle()
+    assert world.reason() in ("True/Registered", "False/DataError")
+    assert world.status.data is not None
+
+
+def test_a_job_whose_time_is_over_is_judged_while_its_pod_still_runs() -> None:
+    world = running(World())
+    world.see_job(1, failed=True, failed_reason="DeadlineExceeded")
+    world.settle()
+    assert world.reason() == "False/DeadlineExceeded"
+
+
+def test_a_pod_that_has_ended_does_not_look_as_if_it_were_starting() -> None:
+    world = running(World())
+    world.see_pod(1, "Succeeded", ContainerView("train", exit_code=0))
+    world.step()
+    assert world.status.attempts[-1].state is AttemptState.RUNNING
+    assert world.reason() == "Unknown/Running"
+
+
+@pytest.mark.parametrize(
+    ("pod", "reason"),
+    [
+        pytest.param({"unschedulable": "0/1 nodes: insufficient gpu"}, "Unschedulable", id="no node has the GPU"),
+        pytest.param({"waiting": ("ImagePullBackOff", "not found")}, "ImageUnavailable", id="the image does not exist"),
+        pytest.param(
+            {"waiting": ("CreateContainerConfigError", "secret x")}, "ConfigMissing", id="a Secret is missing"
+        ),
+    ],
+)
+def test_what_can_not_start_says_why_waits_and_then_gives_up(pod: dict[str, Any], reason: str) -> None:
+    world = World(pendingDeadlineSeconds=60)
+    world.settle()
+    world.see_job(1, active=1)
+    waiting = pod.pop("waiting", (None, None))
+    world.see_pod(1, "Pending", ContainerView("train", waiting_reason=waiting[0], waiting_message=waiting[1]), **pod)
+    plan = world.settle()
+    assert world.reason() == f"Unknown/{reason}"
+    assert plan.look_again == timedelta(seconds=60)
+    world.now += timedelta(seconds=61)
+    world.settle()
+    assert world.reason() == f"False/{reason}"
+    assert world.deleted[0] == "hedge-11111-1"
+
+
+def test_what_was_blocked_goes_on_by_itself() -> None:
+    world = World()
+    world.settle()
+    world.see_job(1, active=1)
+    world.see_pod(1, "Pending", unschedulable="no node")
+    world.settle()
+    world.see_pod(1)
+    world.settle()
+    assert world.reason() == "Unknown/Running"
+    assert world.status.blocked_since is None
+
+
+def test_a_job_without_a_pod_for_a_minute_says_where_to_look() -> None:
+    world = World()
+    world.settle()
+    world.see_job(1)
+    world.now += timedelta(seconds=61)
+    world.settle()
+    assert world.reason() == "Unknown/ConfigMissing"
+    assert "kubectl describe job" in world.status.summary
+
+
+def test_suspended_while_it_runs_keeps_the_job_and_resumes_it() -> None:
+    world = running(World())
+    world.spec = world.spec.evolve(suspend=True)
+    world.settle()
+    assert world.job_spec(1)["suspend"] is True
+    assert world.deleted == []
+    world.spec = world.spec.evolve(suspend=False)
+    world.settle()
+    assert world.job_spec(1)["suspend"] is False
+    assert len(world.applied) == 1
+
+
+def test_a_job_that_somebody_deleted_costs_an_attempt_not_the_training() -> None:
+    world = running(World())
+    world.jobs, world.pods = (), ()
+    world.now += timedelta(minutes=1)
+    world.settle()
+    assert world.reason() == "Unknown/Retrying"
+    world.now += timedelta(minutes=5)
+    world.settle()
+    assert "hedge-11111-2" in world.applied
+
+
+def test_a_crash_between_job_and_status_starts_no_second_job() -> None:
+    world = World()
+    while not world.applied:
+        before = world.status
+        world.step()
+    world.status = before  # the Job was made, and the operator died before it wrote the status
+    world.see_job(1, active=1)
+    world.settle()
+    assert list(world.applied) == ["hedge-11111-1"]
+    assert [attempt.number for attempt in world.status.attempts] == [1]
+
+
+def test_the_deadline_counts_all_attempts() -> None:
+    world = running(World(deadlineSeconds=1000, retries={"disruptions": 10}))
+    world.now += timedelta(seconds=400)
+    world.fail(1, exit_code=143)
+    # Its Job began 400 seconds ago.
+    world.jobs = tuple(replace(job, start_time=NOW) for job in world.jobs)
+    world.settle()
+    assert world.status.running_seconds == 400
+    world.now += timedelta(seconds=10)
+    world.settle()
+    assert world.applied["hedge-11111-2"]["spec"]["activeDeadlineSeconds"] == 600
+
+
+def test_attempts_are_kept_to_the_latest_twenty() -> None:
+    world = running(World(retries={"disruptions": 100}))
+    for number in range(1, 26):
+        world.fail(number, exit_code=143)
+        world.settle(2)
+        world.now += timedelta(minutes=10)
+        world.settle(2)
+        world.see_job(number + 1, active=1)
+    assert len(world.status.attempts) == 20
+    assert len(world.status.failures) == 25
+    assert world.status.attempts[-1].state in {AttemptState.PENDING, AttemptState.FAILED}

@@ -1,0 +1,60 @@
+"""How a training ends, and what is done after it: registered, aliased, tidied up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from modelcycle.core.observed import ContainerView
+from modelcycle.core.plan import Outcome
+from modelcycle.registry.port import RegisterModel, SetAlias
+from tests.unit.training.world import NOW, World, running
+
+
+@pytest.mark.parametrize("reason", ["UnsupportedFlavor", "NoModelLogged"])
+def test_a_model_that_can_not_be_registered_ends_the_training(reason: str) -> None:
+    world = running(World())
+    world.answers[RegisterModel] = Outcome(NOW, error="log it with mlflow.onnx", error_kind=reason)
+    world.see_job(1, complete=True)
+    world.see_pod(1, "Succeeded", ContainerView("train", exit_code=0))
+    world.settle()
+    assert world.reason() == f"False/{reason}"
+    assert "mlflow.onnx" in world.status.summary
+
+
+def test_the_challenger_alias_is_set_before_the_training_counts_as_done() -> None:
+    world = running(World(register={"model": "quant.hedge", "alias": "challenger"}))
+    del world.answers[SetAlias]
+    world.see_job(1, complete=True)
+    world.see_pod(1, "Succeeded", ContainerView("train", exit_code=0))
+    world.settle()
+    assert world.reason() == "Unknown/Preparing"
+    world.outcomes[SetAlias("default", "quant.hedge", "challenger", "3")] = Outcome(NOW)
+    world.settle()
+    assert world.reason() == "True/Registered"
+
+
+def test_terminal_stays_terminal_when_the_jobs_are_gone() -> None:
+    world = running(World())
+    world.fail(1, exit_code=1)
+    world.settle()
+    assert world.reason() == "False/UserError"
+    world.jobs, world.pods, world.applied = (), (), {}
+    world.now += timedelta(days=400)
+    plan = world.settle()
+    assert world.applied == {}
+    assert plan.look_again is None
+
+
+def test_the_ttl_removes_jobs_and_never_the_result() -> None:
+    world = running(World(ttlSecondsAfterFinished=100))
+    world.see_job(1, complete=True, completion_time=NOW)
+    world.see_pod(1, "Succeeded", ContainerView("train", exit_code=0))
+    plan = world.settle()
+    assert world.deleted == []
+    assert plan.look_again == timedelta(seconds=100)
+    world.now += timedelta(seconds=100)
+    world.step()
+    assert world.deleted == ["hedge-11111-1"]
+    assert world.reason() == "True/Registered"
