@@ -36,7 +36,7 @@ VERSION = VersionInfo(
 
 
 class World:
-    """``see_job`` and ``see_pod`` say what the cluster shows; ``step`` decides once and takes the plan's status over."""
+    """``see_job``, ``see_pod``: what the cluster shows; ``step`` decides once and takes the plan's status over."""
 
     def __init__(self, **spec: Any) -> None:
         document = {"image": "train:1", "register": {"model": "quant.hedge"}} | spec
