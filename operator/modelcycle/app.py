@@ -22,6 +22,7 @@ from modelcycle.cluster.kube import KubeCluster
 from modelcycle.cluster.port import Cluster
 from modelcycle.cluster.transport import Transport
 from modelcycle.deployment.effects import ClusterEffects
+from modelcycle.deployment.gauge import ReadyReplicas
 from modelcycle.edge.http import serve
 from modelcycle.edge.watching import watch
 from modelcycle.metricstore.prometheus import PrometheusStore
@@ -99,6 +100,7 @@ async def _assembled(
         namespaces=options.namespaces,
         workers=options.workers,
     )
+    metrics.registry.register(ReadyReplicas(manager.cache))
     return manager, sweeper
 
 
