@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from e2e.demo.fitting import Fit, Fitted
 from e2e.demo.market import SAMPLE, day_of
 from modelcycle.api.v1alpha1.deployment import DeploymentSpec
-from modelcycle.api.v1alpha1.retrain import EvidenceState, Gate, RetrainSpec, Trigger
+from modelcycle.api.v1alpha1.retrain import Gate, RetrainSpec, Trigger
+from modelcycle.api.v1alpha1.retrain_status import EvidenceState
 from modelcycle.retrain.drift import Column, judge_drift
 from modelcycle.retrain.evidence import Finding, judge_loss, loss_threshold
 from modelcycle.retrain.guards import cooldown

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from modelcycle import constants, errors
-from modelcycle.api.v1alpha1.retrain import CyclePhase
+from modelcycle.api.v1alpha1.retrain_status import CyclePhase
 from modelcycle.api.v1alpha1.training import FailureClass
 from modelcycle_runtime.evaluate import rules
 

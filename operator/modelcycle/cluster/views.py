@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from modelcycle.api.v1alpha1.common import ApiModel
 from modelcycle.api.v1alpha1.deployment import DeploymentSpec, DeploymentStatus
-from modelcycle.api.v1alpha1.retrain import RetrainSpec, RetrainStatus
+from modelcycle.api.v1alpha1.retrain import RetrainSpec
+from modelcycle.api.v1alpha1.retrain_status import RetrainStatus
 from modelcycle.api.v1alpha1.training import TrainingSpec, TrainingStatus
 from modelcycle.cluster import kinds
 from modelcycle.cluster.kinds import Kind

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from modelcycle import constants as names
 from modelcycle.api.v1alpha1.common import API_VERSION, ModelFile
-from modelcycle.api.v1alpha1.retrain import Cycle
+from modelcycle.api.v1alpha1.retrain_status import Cycle
 from modelcycle.core.extents import withheld
 from modelcycle.core.names import child_name, label_value
 from modelcycle.core.plan import Manifest

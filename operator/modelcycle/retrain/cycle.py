@@ -18,7 +18,7 @@ from datetime import timedelta
 
 from modelcycle import constants as names
 from modelcycle.api.v1alpha1.deployment import ServedVersion, Verdict
-from modelcycle.api.v1alpha1.retrain import (
+from modelcycle.api.v1alpha1.retrain_status import (
     Cycle,
     CycleOutcome,
     CyclePhase,

@@ -10,7 +10,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from modelcycle import constants as names
-from modelcycle.api.v1alpha1.retrain import CycleOutcome, Decision, Evidence, EvidenceState, Mode, RetrainStatus
+from modelcycle.api.v1alpha1.retrain import Mode
+from modelcycle.api.v1alpha1.retrain_status import CycleOutcome, Decision, Evidence, EvidenceState, RetrainStatus
 from modelcycle.core.plan import Plan
 from modelcycle.retrain import cycle as cycles
 from modelcycle.retrain.draft import Draft

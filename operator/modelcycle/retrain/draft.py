@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from modelcycle.api.v1alpha1.retrain import RetrainSpec, RetrainStatus
+from modelcycle.api.v1alpha1.retrain import RetrainSpec
+from modelcycle.api.v1alpha1.retrain_status import RetrainStatus
 from modelcycle.core.plan import Effect, Event, EventType, FactRequest, Manifest, Outcome, Plan, Ref
 from modelcycle.retrain.metrics import Ask
 from modelcycle.retrain.observed import Deployment, Policy, PolicyObserved

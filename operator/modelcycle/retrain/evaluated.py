@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from modelcycle import constants as names
-from modelcycle.api.v1alpha1.retrain import Evaluated
+from modelcycle.api.v1alpha1.retrain_status import Evaluated
 from modelcycle.metricstore.curves import Curve
 from modelcycle.metricstore.port import Reading
 from modelcycle.retrain.metrics import Ask, Source, Wanted, feedback_query, reading_that_holds, rows_of

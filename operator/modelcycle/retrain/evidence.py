@@ -9,15 +9,8 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from modelcycle.api.v1alpha1.common import Extent, as_timedelta, seconds
-from modelcycle.api.v1alpha1.retrain import (
-    AgeTrigger,
-    BaselineLoss,
-    EvidenceState,
-    LossReference,
-    LossTrigger,
-    ScheduleTrigger,
-    TriggerStatus,
-)
+from modelcycle.api.v1alpha1.retrain import AgeTrigger, LossReference, LossTrigger, ScheduleTrigger
+from modelcycle.api.v1alpha1.retrain_status import BaselineLoss, EvidenceState, TriggerStatus
 
 FIRING, CLEAR, UNKNOWN = EvidenceState.FIRING, EvidenceState.CLEAR, EvidenceState.UNKNOWN
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from modelcycle.api.v1alpha1.retrain import GateOutcome, GateResult
+from modelcycle.api.v1alpha1.retrain_status import GateOutcome, GateResult
 from modelcycle.core.observed import ContainerView, JobView, PodView
 from modelcycle.retrain.children import GATE
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelcycle.api.v1alpha1.common import as_timedelta
-from modelcycle.api.v1alpha1.retrain import RetrainSpec, RetrainStatus
+from modelcycle.api.v1alpha1.retrain import RetrainSpec
+from modelcycle.api.v1alpha1.retrain_status import RetrainStatus
 from modelcycle.core.conditions import is_true
 from modelcycle.retrain.observed import Deployment
 

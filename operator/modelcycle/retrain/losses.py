@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from modelcycle import constants as names
 from modelcycle.api.v1alpha1.common import seconds
-from modelcycle.api.v1alpha1.retrain import BaselineLoss, LossReference, LossSource, LossTrigger, RetrainStatus
+from modelcycle.api.v1alpha1.retrain import LossReference, LossTrigger
+from modelcycle.api.v1alpha1.retrain_status import BaselineLoss, LossSource, RetrainStatus
 from modelcycle.metricstore.curves import Curve, Window, curves_by, window
 from modelcycle.metricstore.port import Reading
 from modelcycle.registry.port import VersionInfo

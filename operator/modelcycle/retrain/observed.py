@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelcycle.api.v1alpha1.deployment import DeploymentSpec, DeploymentStatus
-from modelcycle.api.v1alpha1.retrain import RetrainSpec, RetrainStatus
+from modelcycle.api.v1alpha1.retrain import RetrainSpec
+from modelcycle.api.v1alpha1.retrain_status import RetrainStatus
 from modelcycle.api.v1alpha1.training import TrainingSpec, TrainingStatus
 from modelcycle.core.observed import Observed, Resource
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from modelcycle.api.v1alpha1.retrain import EvidenceState, RetrainStatus, TriggerStatus
+from modelcycle.api.v1alpha1.retrain_status import EvidenceState, RetrainStatus, TriggerStatus
 from modelcycle.core.conditions import FALSE, TRUE, UNKNOWN, Judgement, find, merge
 from modelcycle.core.plan import Event, EventType
 from modelcycle.retrain.guards import Hold, ineffective

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from modelcycle.api.v1alpha1.deployment import ServedVersion
-from modelcycle.api.v1alpha1.retrain import BaselineLoss, EvidenceState, Trigger, TriggerStatus
+from modelcycle.api.v1alpha1.retrain import Trigger
+from modelcycle.api.v1alpha1.retrain_status import BaselineLoss, EvidenceState, TriggerStatus
 from modelcycle.registry.port import ReadVersion
 from modelcycle.retrain import losses
 from modelcycle.retrain.draft import Draft

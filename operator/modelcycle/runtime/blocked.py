@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeVar, cast
 
 from modelcycle.api.v1alpha1.deployment import DeploymentStatus
-from modelcycle.api.v1alpha1.retrain import RetrainStatus
+from modelcycle.api.v1alpha1.retrain_status import RetrainStatus
 from modelcycle.api.v1alpha1.training import TrainingStatus
 from modelcycle.core.conditions import TRUE, Judgement, find, merge
 from modelcycle.errors import ModelcycleError, Unusable

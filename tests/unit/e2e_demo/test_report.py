@@ -10,7 +10,7 @@ import pytest
 
 from e2e.demo.report import OUTCOMES, render_page, render_table, write_report
 from e2e.demo.results import SERIES, Results, as_json, assemble, correlations
-from modelcycle.api.v1alpha1.retrain import CycleOutcome
+from modelcycle.api.v1alpha1.retrain_status import CycleOutcome
 from modelcycle_runtime.table import Table, TableColumns, nanoseconds
 
 DAYS = 400

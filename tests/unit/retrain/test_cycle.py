@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modelcycle import constants as names
-from modelcycle.api.v1alpha1.retrain import CycleOutcome
+from modelcycle.api.v1alpha1.retrain_status import CycleOutcome
 from modelcycle.api.v1alpha1.training import TrainingStatus
 from modelcycle.core.observed import Resource
 from modelcycle.core.plan import Outcome

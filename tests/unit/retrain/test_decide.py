@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from modelcycle import constants as names
-from modelcycle.api.v1alpha1.retrain import CycleOutcome, CyclePhase
+from modelcycle.api.v1alpha1.retrain_status import CycleOutcome, CyclePhase
 from modelcycle.core.observed import Resource
 from tests.unit.retrain.world import BORN, LOSS_TRIGGER, NOW, World, bad_world, spec
 

@@ -8,7 +8,8 @@ import pytest
 
 from modelcycle import constants as names
 from modelcycle.api.v1alpha1.deployment import DeploymentSpec, DeploymentStatus
-from modelcycle.api.v1alpha1.retrain import DriftTrigger, EvidenceState
+from modelcycle.api.v1alpha1.retrain import DriftTrigger
+from modelcycle.api.v1alpha1.retrain_status import EvidenceState
 from modelcycle.core.observed import Resource
 from modelcycle.core.plan import Fact, FactRequest
 from modelcycle.metricstore.port import MetricQuery, Reading, Series

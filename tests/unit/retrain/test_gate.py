@@ -9,7 +9,7 @@ import pytest
 
 from modelcycle import constants as names
 from modelcycle.api.v1alpha1.deployment import Verdict
-from modelcycle.api.v1alpha1.retrain import CycleOutcome, GateOutcome
+from modelcycle.api.v1alpha1.retrain_status import CycleOutcome, GateOutcome
 from modelcycle.registry.port import SetAlias
 from tests.unit.retrain.world import REJECTED, bad_world
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from modelcycle.api.v1alpha1.retrain import LossSource
+from modelcycle.api.v1alpha1.retrain_status import LossSource
 from tests.unit.retrain.world import BORN, NOW, World, bad_world, served
 
 

@@ -15,7 +15,8 @@ from modelcycle.api.v1alpha1.deployment import (
     Verdict,
     VerdictRecord,
 )
-from modelcycle.api.v1alpha1.retrain import RetrainSpec, RetrainStatus
+from modelcycle.api.v1alpha1.retrain import RetrainSpec
+from modelcycle.api.v1alpha1.retrain_status import RetrainStatus
 from modelcycle.api.v1alpha1.training import RegisteredVersion, TrainingSpec, TrainingStatus
 from modelcycle.core.conditions import find
 from modelcycle.core.observed import ContainerView, JobView, PodView, Resource
