@@ -122,14 +122,14 @@ async def learn(lab: Lab) -> Reference:
     """Live all parts once, undisturbed. Raises AssertionError where even that does not come to rest."""
     reference = Reference()
     async with setting(lab, "reference", None) as here:
-        for number, (_, live) in enumerate(PARTS):
+        for number, (part, live) in enumerate(PARTS):
             before = len(here.ledger.done)
             await live(here.life)
             await _calm(here)
             reference.requests += [Learnt(number, one.signature, one.occurrence) for one in here.ledger.done[before:]]
-            reference.pictures.append(await picture(here.life, here.ledger))
+            reference.pictures.append(await picture(here.life, here.ledger, part))
             loud = await _writes_of_a_resync(here)
-            assert not loud, f"the reference is not at rest after part {PARTS[number][0]}: {loud}"
+            assert not loud, f"the reference is not at rest after part {part}: {loud}"
     return reference
 
 
@@ -191,7 +191,7 @@ async def _run(lab: Lab, reference: Reference, case: Case, namespace: str) -> Ve
             for _, live in PARTS[: case.part + 1]:
                 await live(here.life)
             await _calm(here)
-            found = await picture(here.life, here.ledger)
+            found = await picture(here.life, here.ledger, PARTS[case.part][0])
             broken = [*differences(reference.pictures[case.part], found)]
             broken += [f"writes after a resync: {one}" for one in await _writes_of_a_resync(here)]
         except (AssertionError, TimeoutError) as error:
