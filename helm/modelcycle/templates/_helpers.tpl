@@ -84,6 +84,31 @@ prometheus:
 {{- end }}
 {{- end }}
 
+{{/*
+Gives the ServiceAccount of a name the ClusterRole of that name, in these namespaces or, without any, everywhere:
+(dict "root" $ "component" "operator" "name" $name "namespaces" list).
+*/}}
+{{- define "modelcycle.bindings" -}}
+{{- $given := . -}}
+{{- range $i, $namespace := .namespaces | default (list "") }}
+{{- if $i }}
+---
+{{ end -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ if $namespace }}RoleBinding{{ else }}ClusterRoleBinding{{ end }}
+metadata:
+  name: {{ $given.name }}
+  {{- with $namespace }}
+  namespace: {{ . }}
+  {{- end }}
+  labels:
+    {{- include "modelcycle.labels" (list $given.root $given.component) | nindent 4 }}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {{ $given.name }}}
+subjects:
+  - {kind: ServiceAccount, name: {{ $given.name }}, namespace: {{ $given.root.Release.Namespace }}}
+{{- end }}
+{{- end }}
+
 {{/* A volume of an embedded server: (dict "root" $ "component" "mlflow" "settings" .Values.mlflow.persistence). */}}
 {{- define "modelcycle.claim" -}}
 apiVersion: v1

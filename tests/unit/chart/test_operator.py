@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
 
+from helm import render
 from modelcycle import cli
 from modelcycle.settings import Endpoints, RunOptions
 from tests.unit.chart.chart import REAL_MLFLOW, REAL_PROMETHEUS, Chart, Manifest
@@ -54,10 +57,14 @@ def test_the_operator_answers_probes_apart_from_its_work(default: Chart) -> None
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
 
 
-def run_options_of(chart: Chart) -> RunOptions:
-    """What the operator's own command line makes of the arguments in the chart."""
+def flags_of(chart: Chart) -> dict[str, str | None]:
+    """The flags in the chart, as the operator's own command line understands them."""
     arguments = [text.replace("$(POD_NAMESPACE)", "here") for text in chart.container("modelcycle")["args"]]
-    return cli.run_options(vars(cli._parser().parse_args(arguments)), {})
+    return vars(cli._parser().parse_args(arguments))
+
+
+def run_options_of(chart: Chart) -> RunOptions:
+    return cli.run_options(flags_of(chart), {})
 
 
 def test_the_arguments_are_those_that_the_operator_knows(default: Chart) -> None:
@@ -67,6 +74,35 @@ def test_the_arguments_are_those_that_the_operator_knows(default: Chart) -> None
     assert options.serving_image == "localhost/modelcycle/serving:0.1.0"
     assert options.lease_namespace == "here"
     assert [port["containerPort"] for port in container["ports"]] == [options.port]
+
+
+def test_every_flag_can_be_given() -> None:
+    given = ("namespaces={shop,bank}", "clusterId=old", "qps=20", "burst=40", "workers=2")
+    chart = Chart(*(f"--set=operator.{each}" for each in (*given, "log.format=text", "log.level=DEBUG")))
+    flags, options = flags_of(chart), run_options_of(chart)
+    assert {name for name, value in flags.items() if value is None} == {"kubeconfig"}, "a pod has its service account"
+    assert (flags["log_format"], flags["log_level"]) == ("text", "DEBUG")
+    assert (options.namespaces, options.cluster_id) == (("shop", "bank"), "old")
+    assert (options.requests_per_second, options.burst, options.workers) == (20.0, 40, 2)
+
+
+def test_what_is_not_given_is_left_to_the_operator(default: Chart) -> None:
+    named = {argument.partition("=")[0] for argument in default.container("modelcycle")["args"]}
+    assert named == {"run", "--endpoints", "--serving-image", "--lease-namespace", "--lease-name", "--port"}
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        pytest.param("qps", "requests_per_second", id="qps"),
+        pytest.param("burst", "burst", id="burst"),
+        pytest.param("workers", "workers", id="workers"),
+    ],
+)
+def test_the_chart_describes_the_operators_own_defaults(value: str, field: str) -> None:
+    schema = json.loads((render.CHART / "values.schema.json").read_text(encoding="utf-8"))
+    text = schema["properties"]["operator"]["properties"][value]["description"]
+    assert text.endswith(f"null: {RunOptions.model_fields[field].default:g}.")
 
 
 def test_one_replica_has_no_disruption_budget(default: Chart) -> None:
@@ -114,6 +150,46 @@ def test_specs_can_not_be_written(default: Chart) -> None:
 def test_trainings_are_made_and_pruned_for_policies(default: Chart) -> None:
     verbs = {verb for rule in rules_of(default, "modeltrainings") for verb in rule["verbs"]}
     assert verbs == {"get", "list", "watch", "create", "delete"}
+
+
+def test_a_role_is_bound_everywhere_unless_namespaces_are_named(default: Chart) -> None:
+    assert default.names("ClusterRoleBinding") == ["modelcycle", "modelcycle-prometheus"]
+    assert bound(default) == {("modelcycle-lease", "modelcycle-system")}
+    assert [rule["verbs"] for rule in rules_of(default, "namespaces")] == [["get"]]
+
+
+def bound(chart: Chart) -> set[tuple[str, str]]:
+    """Name and namespace of every RoleBinding."""
+    metadata = [one["metadata"] for one in chart.objects if one["kind"] == "RoleBinding"]
+    return {(each["name"], each["namespace"]) for each in metadata}
+
+
+def test_roles_are_bound_in_the_namespaces_that_are_served_and_nowhere_else() -> None:
+    chart = Chart("--set=operator.namespaces={shop,bank}")
+    assert chart.names("ClusterRoleBinding") == []
+    assert bound(chart) == {
+        ("modelcycle", "shop"),
+        ("modelcycle", "bank"),
+        ("modelcycle-cluster-id", "kube-system"),
+        ("modelcycle-lease", "modelcycle-system"),
+        ("modelcycle-prometheus", "shop"),
+        ("modelcycle-prometheus", "bank"),
+        ("modelcycle-prometheus", "modelcycle-system"),
+    }
+    assert rules_of(chart, "namespaces") == []
+    assert chart.get("Role", "modelcycle-cluster-id")["rules"] == [
+        {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]}
+    ]
+    for binding in (one for one in chart.objects if one["kind"] == "RoleBinding"):
+        (subject,) = binding["subjects"]
+        assert subject["namespace"] == "modelcycle-system"
+
+
+@pytest.mark.parametrize("more", [(), ("--set=operator.namespaces={shop}",)], ids=["everywhere", "in one namespace"])
+def test_with_an_id_of_its_own_the_cluster_is_not_asked_for_one(more: tuple[str, ...]) -> None:
+    chart = Chart("--set=operator.clusterId=old", *more)
+    assert [rule for rule in chart.rules() if "namespaces" in rule["resources"]] == []
+    assert "modelcycle-cluster-id" not in chart.names("Role") + chart.names("RoleBinding")
 
 
 def test_only_its_own_lease_can_be_taken(default: Chart) -> None:

@@ -83,6 +83,18 @@ def test_serving_pods_are_found_by_the_labels_that_the_operator_gives(default: C
     assert "namespaces" not in discovery
 
 
+@pytest.mark.parametrize(
+    ("named", "read"),
+    [
+        pytest.param("shop", ["shop", "modelcycle-system"], id="another namespace"),
+        pytest.param("modelcycle-system", ["modelcycle-system"], id="that of the release"),
+    ],
+)
+def test_pods_are_looked_for_where_the_operator_works(named: str, read: list[str]) -> None:
+    (discovery,) = jobs(Chart(f"--set=operator.namespaces={{{named}}}"))["modelcycle-serving"]["kubernetes_sd_configs"]
+    assert discovery["namespaces"] == {"names": read}
+
+
 def test_series_are_told_apart_by_namespace_deployment_and_pod(default: Chart) -> None:
     relabelled = jobs(default)["modelcycle-serving"]["relabel_configs"]
     targets = {rule["target_label"]: rule["source_labels"][0] for rule in relabelled if "target_label" in rule}

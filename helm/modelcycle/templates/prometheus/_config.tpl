@@ -1,3 +1,8 @@
+{{/* Namespaces whose pods are read, as JSON; empty: all. The operator's own is always among them. */}}
+{{- define "modelcycle.scraped" -}}
+{{- with .Values.operator.namespaces }}{{ append . $.Release.Namespace | uniq | toJson }}{{ else }}[]{{ end }}
+{{- end }}
+
 {{- define "modelcycle.prometheusConfig" -}}
 global:
   scrape_interval: {{ .Values.prometheus.scrapeIntervalSeconds }}s
@@ -10,6 +15,9 @@ scrape_configs:
   - job_name: modelcycle-serving
     kubernetes_sd_configs:
       - role: pod
+        {{- with include "modelcycle.scraped" . | fromJsonArray }}
+        namespaces: {names: {{ toJson . }}}
+        {{- end }}
         selectors:
           - role: pod
             label: app.kubernetes.io/managed-by=modelcycle,app.kubernetes.io/component=serving
