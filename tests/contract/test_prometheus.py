@@ -131,6 +131,14 @@ async def test_a_month_is_read_with_a_wider_step(prometheus_url: str) -> None:
     assert reading.step == 236
 
 
+async def test_the_points_of_a_range_are_those_of_a_subquery(prometheus_url: str) -> None:
+    query = MetricQuery(ENDPOINT, "vector(1)", start=int(time.time()) // 60 * 60 - 113, step_seconds=20)
+    reading = await read_one(prometheus_url, query)
+    assert isinstance(reading, Reading)
+    assert reading.start == query.start - 7  # type: ignore[operator]
+    assert {point[0] % 20 for point in reading.series[0].points} == {0}
+
+
 async def test_a_range_that_has_not_begun_is_empty(prometheus_url: str) -> None:
     reading = await read_one(prometheus_url, MetricQuery(ENDPOINT, "vector(1)", start=int(time.time()) + 600))
     assert isinstance(reading, Reading)

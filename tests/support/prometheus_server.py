@@ -79,6 +79,14 @@ def metrics_target() -> Iterator[Target]:
         thread.join()
 
 
+def backfill(binary: Path, folder: Path, openmetrics: str) -> None:
+    """Give the server that will run in ``folder`` these samples of the past; promtool lies beside it."""
+    (folder / "history.txt").write_text(openmetrics)
+    tool = str(binary.with_name("promtool"))
+    command = [tool, "tsdb", "create-blocks-from", "openmetrics", f"{folder}/history.txt", f"{folder}/data"]
+    subprocess.run(command, check=True, capture_output=True)
+
+
 @contextmanager
 def prometheus_server(binary: Path, folder: Path) -> Iterator[str]:
     """Scrape each second what ``folder/targets.json`` lists; gives the base URL. Ready in about a second."""

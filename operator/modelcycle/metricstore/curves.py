@@ -121,6 +121,11 @@ def window(
     )
 
 
+def sure_from(reading: Reading) -> float:
+    """The first time from which on what a series counts at its first sample is known to be an increase."""
+    return (reading.start or 0.0) + BIRTH_STEPS * (reading.step or 0.0)
+
+
 def _start_of_last(rows: Curve, wanted: int, now: float) -> float:
     """The latest time after which at least ``wanted`` rows were counted; minus infinity where there never were."""
     index = bisect_right(rows.values, rows.at(now) - wanted)

@@ -41,7 +41,8 @@ class MetricQuery(FactRequest):
 class Reading:
     """``time``: evaluation time that was sent with the query, unix seconds; with it the answer can be had again.
 
-    ``start`` and ``step``: those of a range, as they were sent (a step may be wider than what was asked for).
+    ``start`` and ``step``: those of a range, as they were sent (a step may be wider than what was asked for, and the
+    start is a multiple of it).
     """
 
     time: float

@@ -64,17 +64,19 @@ class PrometheusPoller:
     async def ask(self, query: MetricQuery, now: int) -> Reading:
         """One query, evaluated at ``now`` (unix seconds).
 
-        Raises ``Unusable`` (QueryInvalid), ``Refused``, ``Unavailable``.
+        A range starts at the last multiple of its step before ``query.start``, so that its points are those that a
+        subquery of the same step sees. Raises ``Unusable`` (QueryInvalid), ``Refused``, ``Unavailable``.
         """
         if query.start is None:
             answer = await self._http.request("POST", "api/v1/query", form={"query": query.query, "time": str(now)})
             return Reading(time=now, series=series_of(answer))
         step = grid_step(now - query.start, query.step_seconds or self._scrape_seconds)
-        if now < query.start:
-            return Reading(time=now, series=(), start=query.start, step=step)
-        form = {"query": query.query, "start": str(query.start), "end": str(now), "step": str(step)}
+        start = query.start - query.start % step
+        if now < start:
+            return Reading(time=now, series=(), start=start, step=step)
+        form = {"query": query.query, "start": str(start), "end": str(now), "step": str(step)}
         answer = await self._http.request("POST", "api/v1/query_range", form=form)
-        return Reading(time=now, series=series_of(answer), start=query.start, step=step)
+        return Reading(time=now, series=series_of(answer), start=start, step=step)
 
 
 class PrometheusStore:

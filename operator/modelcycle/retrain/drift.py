@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from modelcycle import constants as names
 from modelcycle.api.v1alpha1.common import seconds
 from modelcycle.api.v1alpha1.retrain import DriftOf, DriftTrigger
-from modelcycle.metricstore.curves import Curve, add, curves_by, window
-from modelcycle.metricstore.port import Reading
-from modelcycle.retrain.evidence import CLEAR, FIRING, Finding, unknown
+from modelcycle.metricstore.curves import Curve, Window, add, curves_by, sure_from, window
+from modelcycle.metricstore.port import Reading, selector
+from modelcycle.metricstore.promql import counted, ends
+from modelcycle.retrain.evidence import CLEAR, FIRING, Finding, fitting, unknown
 from modelcycle.retrain.metrics import Ask, Source, Wanted, baseline_reading, bins_query, reading_that_holds
 from modelcycle.retrain.statistics import drift_floor, population_stability_index
 
@@ -19,11 +20,12 @@ COARSE = 16  # bins are thousands of series: some fifty points each keep an answ
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Baseline and live counts of one feature or output over the same bins."""
+    """Baseline and live counts of one feature or output over the same bins; the live ones since ``since``."""
 
     name: str
     reference: tuple[float, ...]
     current: tuple[float, ...]
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,9 @@ def look_for_drift(source: Source, trigger: DriftTrigger, version: str, since: f
     columns = _columns(live.reading, _counts(baseline.reading, kind), kind, trigger, since)
     if not columns:
         return unknown("NoBaseline", "the version has no baseline.json, or no pod of it is running"), ask
-    return replace(judge_drift(trigger, columns), query=query), ask
+    finding = judge_drift(trigger, columns)
+    worst = next((column for column in columns if column.name == finding.detail), None)
+    return replace(finding, query=fitting(_counts_query(source, version, kind, live.reading, worst))), ask
 
 
 def judge_drift(trigger: DriftTrigger, columns: tuple[Column, ...]) -> Finding:
@@ -68,6 +72,16 @@ def judge_drift(trigger: DriftTrigger, columns: tuple[Column, ...]) -> Finding:
     value, bound, name = max(scores, key=lambda score: score[0] - score[1])
     state, reason = (FIRING, "DistributionMoved") if value > bound else (CLEAR, "DistributionAsTrained")
     return Finding(state, reason, value=value, threshold=bound, rows=rows, detail=name)
+
+
+def _counts_query(source: Source, version: str, kind: _Kind, reading: Reading, column: Column | None) -> str | None:
+    """PromQL that gives the counts of ``column`` in its window, bin by bin."""
+    if column is None:
+        return None
+    cut = Window(rows=0, sums=(), start=column.since, end=reading.time)
+    series = tuple(one for one in reading.series if one.label(kind.label) == column.name)
+    expression = selector(kind.live, version=version, **{kind.label: column.name}, **source.labels)
+    return counted(expression, series, ends(cut, reading), by="bin")
 
 
 def _score(column: Column) -> float:
@@ -119,9 +133,9 @@ def _column(
     cut = window(
         add(curves),
         *curves,
-        since=since,
+        since=max(since, sure_from(reading)),
         now=reading.time,
         last_rows=trigger.window.rows,
         last_seconds=seconds(trigger.window.time) if trigger.window.time else None,
     )
-    return Column(name, tuple(reference[bin_] for bin_ in bins), cut.sums)
+    return Column(name, tuple(reference[bin_] for bin_ in bins), cut.sums, cut.start)

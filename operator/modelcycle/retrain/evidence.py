@@ -10,7 +10,7 @@ from cronsim import CronSim, CronSimError
 
 from modelcycle.api.v1alpha1.common import Extent, as_timedelta, seconds
 from modelcycle.api.v1alpha1.retrain import AgeTrigger, LossReference, LossTrigger, ScheduleTrigger
-from modelcycle.api.v1alpha1.retrain_status import BaselineLoss, EvidenceState, TriggerStatus
+from modelcycle.api.v1alpha1.retrain_status import QUERY_BYTES, BaselineLoss, EvidenceState, TriggerStatus
 
 FIRING, CLEAR, UNKNOWN = EvidenceState.FIRING, EvidenceState.CLEAR, EvidenceState.UNKNOWN
 
@@ -30,6 +30,11 @@ class Finding:
 
 def unknown(reason: str, detail: str | None = None, rows: int | None = None) -> Finding:
     return Finding(UNKNOWN, reason, detail=detail, rows=rows)
+
+
+def fitting(query: str | None) -> str | None:
+    """``query`` if the status has room for it: half of one is none."""
+    return query if query and len(query.encode()) <= QUERY_BYTES else None
 
 
 def number(value: float | None) -> str | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from modelcycle import constants as names
 from modelcycle.api.v1alpha1.common import seconds
 from modelcycle.api.v1alpha1.retrain import LossReference, LossTrigger
 from modelcycle.api.v1alpha1.retrain_status import BaselineLoss, LossSource, RetrainStatus
-from modelcycle.metricstore.curves import Curve, Window, curves_by, window
+from modelcycle.metricstore.curves import Curve, Window, curves_by, sure_from, window
 from modelcycle.metricstore.port import Reading
+from modelcycle.metricstore.promql import counted, ends, lost
 from modelcycle.registry.port import VersionInfo
-from modelcycle.retrain.evidence import Finding, judge_loss, loss_threshold, number, unknown
-from modelcycle.retrain.metrics import Ask, Source, Wanted, feedback_query, loss_query, reading_that_holds, rows_of
+from modelcycle.retrain.evidence import Finding, fitting, judge_loss, loss_threshold, number, unknown
+from modelcycle.retrain.metrics import Ask, Source, Wanted, feedback_query, loss_expression, reading_that_holds, rows_of
 
 
 def look_at_loss(
@@ -26,21 +29,27 @@ def look_at_loss(
     cut = _window(ask.reading, trigger, version, since)
     threshold = loss_threshold(trigger, _of_version(status.baseline, version), status.best)
     finding = judge_loss(trigger, mean_loss(cut), cut.rows, threshold)
-    return Finding(
-        finding.state,
-        finding.reason,
-        finding.value,
-        finding.threshold,
-        finding.rows,
-        finding.detail,
-        loss_query(source, version),
-    ), ask
+    return replace(finding, query=fitting(mean_loss_query(source, version, ask.reading, cut))), ask
 
 
 def mean_loss(cut: Window) -> float:
     """(positive part - negative part) / rows; 0 for no rows, which nobody may judge by."""
     positive, negative = cut.sums
     return (positive - negative) / cut.rows if cut.rows else 0.0
+
+
+def mean_loss_query(source: Source, version: str, reading: Reading, cut: Window) -> str | None:
+    """PromQL that gives ``mean_loss(cut)`` at any later time; None where there is nothing to divide."""
+    within = ends(cut, reading)
+    positive, negative = (
+        tuple(s for s in reading.series if (s.label("__name__"), s.label("version")) == (metric, version))
+        for metric in (names.METRIC_LOSS_POSITIVE, names.METRIC_LOSS_NEGATIVE)
+    )
+    grown = counted(loss_expression(source, version), positive, within)
+    restarted = lost(positive, within) - lost(negative, within)
+    if grown is None or not cut.rows:
+        return None
+    return f"({grown}{f' + {restarted!r}' if restarted else ''}) / {cut.rows}"
 
 
 def _window(reading: Reading, trigger: LossTrigger, version: str, since: float) -> Window:
@@ -53,7 +62,7 @@ def _window(reading: Reading, trigger: LossTrigger, version: str, since: float) 
         rows,
         positive,
         negative,
-        since=since,
+        since=max(since, sure_from(reading)),
         now=reading.time,
         last_rows=trigger.window.rows,
         last_seconds=seconds(trigger.window.time) if trigger.window.time else None,

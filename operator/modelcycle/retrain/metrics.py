@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from modelcycle import constants as names
 from modelcycle.core.names import label_value
 from modelcycle.core.plan import FactRequest, Facts
-from modelcycle.metricstore.curves import Curve, curves_by
+from modelcycle.metricstore.curves import Curve, curves_by, sure_from
 from modelcycle.metricstore.port import MetricQuery, Reading, selector, selector_of_any
 from modelcycle.retrain.observed import Deployment
 
@@ -84,10 +84,10 @@ def baseline_reading(source: Source, version: str, metric: str, label: str) -> A
     return _read(source, MetricQuery(source.endpoint, query))
 
 
-def loss_query(source: Source, version: str) -> str:
-    """The query that a person would type to check the mean loss; goes into the evidence."""
-    rows = selector(names.METRIC_FEEDBACK_ROWS, version=version, **source.labels)
-    return f"({names.METRIC_LOSS_POSITIVE} - {names.METRIC_LOSS_NEGATIVE}) / {rows}"
+def loss_expression(source: Source, version: str) -> str:
+    """The sum of a version's losses in each pod; the second metric is matched by all labels of the first."""
+    positive = selector(names.METRIC_LOSS_POSITIVE, version=version, **source.labels)
+    return f"({positive} - {names.METRIC_LOSS_NEGATIVE})"
 
 
 def first_reading(source: Source, query: str) -> Ask:
@@ -136,7 +136,6 @@ class Wanted:
     rows: int | None = None
 
     def satisfied(self, curve: Curve, reading: Reading) -> bool:
-        start = reading.start or 0.0
-        if start + 3 * (reading.step or 0.0) <= self.since:
+        if (reading.start or 0.0) + 3 * (reading.step or 0.0) <= self.since:
             return True
-        return self.rows is not None and curve.between(start, reading.time) >= self.rows
+        return self.rows is not None and curve.between(sure_from(reading), reading.time) >= self.rows

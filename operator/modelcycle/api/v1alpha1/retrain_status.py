@@ -16,7 +16,6 @@ from modelcycle.api.v1alpha1.common import (
     Message,
     ModelVersionNumber,
     Note,
-    Phrase,
     Reason,
     Timestamp,
     clipped,
@@ -74,13 +73,26 @@ class BaselineLoss(ApiModel):
     ]
 
 
+QUERY_BYTES = 640
+Query = Annotated[str, clipped(QUERY_BYTES), Field(max_length=QUERY_BYTES)]
+
+
 class Evidence(ApiModel):
     """What a decision rests on, so that it can be checked later."""
 
     trigger: Annotated[LabelName | None, Field(description="Trigger that fired.")] = None
-    query: Annotated[Phrase | None, Field(description="Query that was asked.")] = None
-    time: Annotated[Timestamp | None, Field(description="Evaluation time of the query.")] = None
-    value: Annotated[Number | None, Field(description="What was measured.")] = None
+    query: Annotated[
+        Query | None,
+        Field(
+            description="PromQL with the window's ends as instants (@), so that Prometheus gives the same whenever it "
+            "is asked, for as long as it keeps the samples. Loss: gives value; a number that is added is what "
+            "restarted pods had counted before. Drift: gives the window's counts, bin by bin, of the column that "
+            "detail names, of which value is the PSI against modelcycle_baseline_...; there restarts within the window "
+            "are not made up for. Absent where it is longer than there is room for."
+        ),
+    ] = None
+    time: Annotated[Timestamp | None, Field(description="When it was judged.")] = None
+    value: Annotated[Number | None, Field(description="What was measured, to six digits.")] = None
     threshold: Annotated[Number | None, Field(description="What it was compared with.")] = None
     rows: Annotated[int | None, Field(ge=0, le=2**53, description="Rows that it was measured on.")] = None
     watermark: Annotated[Timestamp | None, Field(description="Greatest event time among the labels then.")] = None
