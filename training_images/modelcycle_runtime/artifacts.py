@@ -115,7 +115,7 @@ class ArtifactStore:
                 raise _failure(url, error) from error
         except urllib.error.URLError as error:
             if isinstance(error.reason, ssl.SSLCertVerificationError):
-                raise ArtifactRefused(f"{url}: certificate not trusted: {error.reason.verify_message}") from error
+                raise ArtifactsUnavailable(f"{url}: certificate not trusted: {error.reason.verify_message}") from error
             raise
         except http.client.HTTPException as error:
             raise ConnectionError(f"{type(error).__name__} {error}") from error
@@ -144,10 +144,11 @@ def _failure(url: str, error: urllib.error.HTTPError) -> Exception:
         return ConnectionError(f"HTTP {error.code} {said}")
     if error.code == 404:
         return ArtifactMissing(f"{url}: not there (HTTP 404); was the artifact or its run deleted? {said}")
-    hint = ""
     if error.code in {401, 403}:
-        hint = "; check the user or token of the pod's Secret, and the server's --allowed-hosts"
-    return ArtifactRefused(f"{url}: HTTP {error.code}{hint}: {said}")
+        # Says nothing about the artifact: whoever gives the pod its token puts it right, and the pod is started again.
+        hint = "check the user or token of the pod's Secret, and the server's --allowed-hosts"
+        return ArtifactsUnavailable(f"{url}: HTTP {error.code}; {hint}: {said}")
+    return ArtifactRefused(f"{url}: HTTP {error.code}: {said}")
 
 
 def _authorization() -> dict[str, str]:

@@ -115,10 +115,19 @@ def test_a_file_that_is_missing_is_missing_at_once(server: Script) -> None:
     assert len(server.requests) == 1
 
 
-def test_a_refusal_says_where_to_look(server: Script) -> None:
-    server.answers = [(403, b"Invalid Host header")]
-    with pytest.raises(ArtifactRefused, match=r"HTTP 403; check the user .* --allowed-hosts: Invalid Host header"):
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_pod_that_is_not_let_in_blames_no_artifact_and_says_where_to_look(server: Script, code: int) -> None:
+    server.answers = [(code, b"Invalid Host header")]
+    with pytest.raises(ArtifactsUnavailable, match=rf"HTTP {code}; check the user .* --allowed-hosts: Invalid Host"):
         _store(server).read(URI, lambda response: response.read())
+    assert len(server.requests) == 1
+
+
+def test_a_refusal_is_one_at_once(server: Script) -> None:
+    server.answers = [(400, b"no such path")]
+    with pytest.raises(ArtifactRefused, match=r"HTTP 400: no such path"):
+        _store(server).read(URI, lambda response: response.read())
+    assert len(server.requests) == 1
 
 
 def test_content_is_put(server: Script) -> None:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from modelcycle_runtime.artifacts import ArtifactStore
-from modelcycle_runtime.errors import ArtifactRefused
+from modelcycle_runtime.errors import ArtifactsUnavailable
 
 ROOT_OF_RUN = "mlflow-artifacts:/1/run/artifacts"
 
@@ -80,7 +80,7 @@ def test_a_private_ca_is_trusted_by_mlflows_own_variable(
     assert ArtifactStore(mlflow).run_root("run") == ROOT_OF_RUN
 
 
-def test_without_it_the_certificate_is_refused(mlflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_it_nothing_is_read_and_no_artifact_is_blamed(mlflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_SERVER_CERT_PATH", raising=False)
-    with pytest.raises(ArtifactRefused, match="certificate not trusted"):
+    with pytest.raises(ArtifactsUnavailable, match="certificate not trusted"):
         ArtifactStore(mlflow).run_root("run")

@@ -95,7 +95,7 @@ class ArtifactRefused(Failure):
 
 
 class ArtifactsUnavailable(Failure):
-    """The artifact store did not answer for as long as it was waited for."""
+    """The artifact store did not answer for as long as it was waited for, or does not let this pod in."""
 
     kind = "Unavailable"
     exit_code = EXIT_UNAVAILABLE
