@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.demo.kube import DemoError, Json, Kube
+from e2e.demo.looks import KINDS
 from e2e.demo.settings import DEPLOYMENT, POLICY, REPLAY, Settings
 from e2e.install import RELEASE, SYSTEM
 
@@ -23,7 +24,7 @@ def gather(kube: Kube, settings: Settings) -> None:
     _write(folder / "records.json", replayed(kube))
     for kind in ("modeltraining", "modeldeployment", "retrainpolicy", "event"):
         _write(folder / f"{kind}s.json", kube.items(kind))
-    (folder / "get.txt").write_text(kube.kubectl("get", "mt,md,rp"))
+    (folder / "get.txt").write_text(kube.kubectl("get", KINDS))
     (folder / "describe-policy.txt").write_text(kube.kubectl("describe", "retrainpolicy", POLICY))
     (folder / "describe-deployment.txt").write_text(kube.kubectl("describe", "modeldeployment", DEPLOYMENT))
     system = Kube(kube.cluster, SYSTEM)

@@ -12,6 +12,7 @@ from e2e import install
 from e2e.cluster import Cluster, binaries, bring_up
 from e2e.demo.collect import gather
 from e2e.demo.kube import DemoError, Json, Kube, condition, of_kind, render_sample, words_of
+from e2e.demo.looks import KINDS, looking
 from e2e.demo.manifests import replay_manifests
 from e2e.demo.market import day_of, first_row_from, load_market
 from e2e.demo.settings import DEPLOYMENT, FIRST_TRAINING, REPLAY, SAMPLE_NAMESPACE, Settings
@@ -19,6 +20,7 @@ from e2e.images import Image
 from e2e.progress import say, step
 
 REPLAY_SECONDS = 5400
+LOOKS = "get-during.txt"
 
 
 @dataclass(slots=True)
@@ -116,6 +118,15 @@ def replay(run: Run) -> None:
             wait_for_replay(run.kube)
 
 
+def live(run: Run) -> None:
+    """Training, deployment and replay; what ``kubectl get`` says meanwhile is kept."""
+    with looking(lambda: run.kube.kubectl("get", KINDS)) as looks:
+        for stage in (train_first, deploy, replay):
+            stage(run)
+    run.settings.gathered.mkdir(parents=True, exist_ok=True)
+    (run.settings.gathered / LOOKS).write_text(looks.render())
+
+
 def collect(run: Run) -> None:
     """Everything that the report is made of, and what people look at, into files."""
     with run.stage("collecting"), step("reading what happened from the cluster, Prometheus and MLflow"):
@@ -191,4 +202,4 @@ def say_goodbye(run: Run) -> None:
     say(f"take it down: make down NAME={run.settings.cluster}")
 
 
-STAGES = (provide_cluster, provide_images, install_chart, prepare_data, train_first, deploy, replay, collect)
+STAGES = (provide_cluster, provide_images, install_chart, prepare_data, live, collect)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from e2e.demo import stages
 from e2e.demo.kube import Kube
+from e2e.demo.looks import Line, read_tables
 from e2e.demo.results import Json, Results
 from e2e.demo.settings import DEPLOYMENT, FIRST_TRAINING, POLICY, Settings
 from e2e.demo.story import tell
@@ -16,18 +17,18 @@ from e2e.scenarios.system import System, eventually
 
 FIRST_DAY = "2010-04-01"
 DAYS = 90
-STAGES = (stages.prepare_data, stages.train_first, stages.deploy, stages.replay, stages.collect)
 
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """What there is after the last day: the resources at rest, and the demo's results."""
+    """What there is after the last day: the resources at rest, the demo's results, and what ``kubectl get`` said."""
 
     kube: Kube
     first_training: Json
     deployment: Json
     policy: Json
     results: Results
+    looks: dict[str, list[Line]]
 
 
 def play(system: System) -> Loop:
@@ -39,10 +40,12 @@ def play(system: System) -> Loop:
             cluster=system.cluster.name, namespace=namespace, first=FIRST_DAY, days=DAYS, out=Path(folder)
         )
         run = stages.Run(settings, cluster=system.cluster, images=dict(system.images))
-        for stage in STAGES:
-            stage(run)
-            system.namespace(namespace)  # the sample's own manifest says nothing of our label
+        stages.prepare_data(run)
+        system.namespace(namespace)  # the sample's own manifest says nothing of our label
+        stages.live(run)
+        stages.collect(run)
         results = tell(settings.gathered)
+        looks = read_tables((settings.gathered / stages.LOOKS).read_text())
     kube = run.kube
     eventually("the policy at rest", lambda: "cycle" not in status(kube, "retrainpolicy", POLICY), 120)
     return Loop(
@@ -51,6 +54,7 @@ def play(system: System) -> Loop:
         kube.get("modeldeployment", DEPLOYMENT) or {},
         kube.get("retrainpolicy", POLICY) or {},
         results,
+        looks,
     )
 
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
+from pathlib import Path
 
 from e2e.demo.kube import condition
+from e2e.demo.looks import Line, read_tables
 from e2e.demo.settings import DEPLOYMENT, POLICY
 from e2e.scenarios.loop import DAYS, Loop
 from e2e.scenarios.system import Json, System, events_of, eventually, tags
 
+GOLDEN = Path(__file__).parent / "golden" / "get.txt"
+# Moments that last longer than the time between two looks.
+MET = {
+    "modeltraining": {"Running", "Registered"},
+    "modeldeployment": {"Starting", "Serving", "half"},
+    "retrainpolicy": {"Watching", "Training", "Gate", "Rollout"},
+}
 LINEAGE = ("key", "uid", "training", "image-digest", "parameters-digest", "data-digest", "code-digest", "as-of")
 CYCLE = ("CycleStarted", "Trained", "GateStarted", "GatePassed", "ChallengerSet", "CyclePromoted")
 FILES = ("digest", "files", "model-root", "run-root", "baseline-loss")
@@ -83,6 +93,25 @@ def test_the_training_knew_nothing_that_came_later(short_loop: Loop) -> None:
     assert data["last"] <= short_loop.first_training["spec"]["asOf"]
     decision = short_loop.policy["status"]["history"][0]
     assert decision["asOf"] == decision["evidence"]["watermark"]
+
+
+def test_kubectl_get_reads_at_each_moment_as_its_golden_file_says(short_loop: Loop) -> None:
+    """Which of the short moments are met is chance (a look every few seconds); that they read like this is not."""
+    golden = read_tables(GOLDEN.read_text())
+    seen = {kind: [nameless(line, short_loop) for line in lines] for kind, lines in short_loop.looks.items()}
+    assert {kind: [line for line in lines if line not in golden[kind]] for kind, lines in seen.items()} == {
+        kind: [] for kind in golden
+    }
+    for kind, words in MET.items():
+        assert seen[kind][0] == golden[kind][0]
+        assert words <= {cell for line in seen[kind] for cell in line}
+
+
+def nameless(line: Line, loop: Loop) -> Line:
+    """Without what differs from run to run: the namespace, and the policy's uid in names."""
+    return tuple(
+        re.sub(r"hedge-[0-9a-f]{5}-", "hedge-uid-", cell.replace(loop.kube.namespace, "desk")) for cell in line
+    )
 
 
 def test_no_run_is_left_running(system: System, short_loop: Loop) -> None:

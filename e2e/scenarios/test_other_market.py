@@ -28,6 +28,15 @@ def test_its_version_has_the_lineage_that_can_be_known_without_the_library(
         assert found[f"modelcycle.dev/{name}"]
 
 
+def test_its_script_is_kept_as_it_ran(other_market: OtherMarket) -> None:
+    kube, metadata = other_market.kube, other_market.training["metadata"]
+    copy = kube.get("configmap", f"{metadata['name']}-{metadata['uid'][:5]}-files") or {}
+    original = kube.get("configmap", other_market.training["spec"]["configMap"]) or {}
+    assert copy["immutable"]
+    assert copy["data"] == original["data"]
+    assert other_market.training["status"]["code"]["files"]
+
+
 def test_its_policy_says_what_it_waits_for_and_fires_nothing(other_market: OtherMarket) -> None:
     def trigger() -> tuple[str, str] | None:
         found = other_market.policy.get("status", {}).get("triggers")
