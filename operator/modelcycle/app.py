@@ -33,6 +33,7 @@ from modelcycle.runtime.manager import Manager
 from modelcycle.runtime.metrics import Metrics
 from modelcycle.runtime.ports import Adapter, Domain
 from modelcycle.settings import Endpoints, RunOptions, Settings, load_endpoints
+from modelcycle.training.effects import TrainingEffects
 from modelcycle.training.sweeper import Sweeper
 
 LOG = logging.getLogger(__name__)
@@ -82,7 +83,8 @@ async def _assembled(
     endpoints = load_endpoints(options.endpoints_file)
     settings = await _settings(options, endpoints, cluster)
     registry = MlflowRegistry(endpoints.mlflow)
-    adapters: list[Adapter] = [registry, PrometheusStore(endpoints.prometheus), ClusterEffects(cluster)]
+    store = PrometheusStore(endpoints.prometheus)
+    adapters: list[Adapter] = [registry, store, ClusterEffects(cluster), TrainingEffects(cluster)]
     for adapter in adapters:
         stack.push_async_callback(adapter.close)
     names = tuple(endpoint.name for endpoint in endpoints.mlflow)

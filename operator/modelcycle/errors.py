@@ -5,6 +5,7 @@
     ModelcycleError
     ├── Retryable            try again later (after: seconds, or the caller's backoff)
     │   ├── Unavailable      the other side does not answer, or with 429/5xx
+    │   ├── Missing          what is needed is not there yet, and not ours to make
     │   ├── Conflict         somebody else wrote first: read again
     │   └── Fenced           another replica may be the leader: this one must not write
     └── Terminal             trying again changes nothing until something else does
@@ -29,6 +30,10 @@ class Retryable(ModelcycleError):
 
 
 class Unavailable(Retryable):
+    pass
+
+
+class Missing(Retryable):
     pass
 
 

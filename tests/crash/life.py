@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelcycle.api.v1alpha1.common import API_VERSION
-from modelcycle.cluster.kinds import JOB, MODEL_DEPLOYMENT, MODEL_TRAINING, OURS, RETRAIN_POLICY, Kind
+from modelcycle.cluster.kinds import CONFIG_MAP, JOB, MODEL_DEPLOYMENT, MODEL_TRAINING, OURS, RETRAIN_POLICY, Kind
 from tests.crash.registry import RegistryView
 from tests.support.lab.informer import Informer
 from tests.support.lab.kube import Manifest
 from tests.support.lab.metrics import FakePrometheus
 
 _DATA = {"name": "market", "path": "/data", "persistentVolumeClaim": {"claimName": "market"}}
-_IMAGE = "localhost/modelcycle/training:1"
-FIRST, LAST, DEPLOYMENT, POLICY = "first", "last", "hedge", "watch"
+IMAGE = "localhost/modelcycle/training:1"
+FIRST, LAST, DEPLOYMENT, POLICY, CODE = "first", "last", "hedge", "watch", "code"
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,20 @@ class Life:
         return [f"{one['metadata']['name']}: {one.get('status', {}).get('summary')}" for one in resources]
 
 
-async def train(life: Life) -> None:
+async def write_code(life: Life, script: str) -> None:
+    """The ConfigMap with the code of the first training."""
+    kube, metadata = life.informer.kube, {"namespace": life.namespace, "name": CODE}
+    if await kube.get(CONFIG_MAP, life.namespace, CODE) is None:
+        await kube.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"train.py": script}})
+    else:
+        await kube.patch(CONFIG_MAP, life.namespace, CODE, {"data": {"train.py": script}})
+
+
+async def train(life: Life, script: str = "print('hedge')", **spec: Any) -> None:
     """A training registers the first version as challenger."""
-    await life.create(
-        MODEL_TRAINING, FIRST, {"image": _IMAGE, "register": {"model": life.model, "alias": "challenger"}}
-    )
+    await write_code(life, script)
+    register = {"model": life.model, "alias": "challenger"}
+    await life.create(MODEL_TRAINING, FIRST, {"image": IMAGE, "configMap": CODE, "register": register} | spec)
     await life.until(lambda: _trained(life, FIRST), "the training has succeeded, and its run is ended")
 
 
@@ -85,7 +94,7 @@ def policy_spec() -> Manifest:
         "mode": "Enforce",
         "triggers": [{"name": "loss", "loss": loss}],
         "gate": {"data": data},
-        "template": {"image": _IMAGE, "data": [_DATA]},
+        "template": {"image": IMAGE, "data": [_DATA]},
     }
 
 
@@ -107,7 +116,7 @@ async def retrain(life: Life) -> None:
 
 async def remove(life: Life) -> None:
     """Everything is deleted while one more training runs; its run is ended all the same."""
-    await life.create(MODEL_TRAINING, LAST, {"image": _IMAGE, "register": {"model": life.model}})
+    await life.create(MODEL_TRAINING, LAST, {"image": IMAGE, "register": {"model": life.model}})
     await life.until(lambda: _state(life, LAST) == "Running", "the last training runs")
     for kind in (RETRAIN_POLICY, MODEL_DEPLOYMENT, MODEL_TRAINING):
         for one in life.informer.all(life.namespace, kind):

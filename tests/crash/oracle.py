@@ -86,6 +86,7 @@ def _resource(raw: Manifest) -> Picture:
         "times": [name for name in ("startTime", "completionTime") if name in status],
         "attempts": [(one["number"], one["state"]) for one in status.get("attempts", ())],
         "failures": status.get("failures"),
+        "code": status.get("code"),
         "registered": status.get("registered", {}).get("version"),
         "run ended": status.get("run", {}).get("ended"),
         "stable": status.get("stable", {}).get("version"),

@@ -75,6 +75,7 @@ def _stage(plural: str, status: dict[str, Any]) -> str:
     told += [f"gate {status['cycle']['gate']['outcome']}"] if "gate" in status.get("cycle", {}) else []
     told += ["recorded"] if any(one.get("recorded") for one in status.get("verdicts", ())[-1:]) else []
     told += ["run"] if "run" in status else []
+    told += ["code"] if "code" in status else []
     told += ["run ended"] if status.get("run", {}).get("ended") else []
     return ", ".join(told)
 

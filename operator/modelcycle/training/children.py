@@ -1,4 +1,4 @@
-"""Builders of what a training owns: one Job for each attempt."""
+"""Builders of what a training owns: copies of its ConfigMaps, and one Job for each attempt."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from modelcycle import constants as names
 from modelcycle.api.v1alpha1.common import API_VERSION, EnvVar
 from modelcycle.api.v1alpha1.training import TrainingSpec, TrainingStatus
 from modelcycle.core.extents import withheld
+from modelcycle.core.hashing import canonical
 from modelcycle.core.names import child_name, label_value
 from modelcycle.core.observed import Resource
 from modelcycle.core.plan import Manifest
@@ -21,8 +22,10 @@ from modelcycle.core.pods import (
     resources,
 )
 from modelcycle.settings import MlflowEndpoint
+from modelcycle.training.effects import KeepConfigMap, Pick
 from modelcycle.training.failures import CONTAINER
 
+FILES, VARIABLES = "files", "variables"  # fields of KeptCode, and ends of the copies' names
 Training = Resource[TrainingSpec, TrainingStatus]
 
 
@@ -38,18 +41,54 @@ def owner_reference(training: Training) -> Manifest:
 
 
 def labels(training: Training, attempt: int) -> dict[str, str]:
+    return _owner_labels(training) | {names.LABEL_ATTEMPT: str(attempt)}
+
+
+def _owner_labels(training: Training) -> dict[str, str]:
     return {
         names.LABEL_MANAGED_BY: names.MANAGED_BY,
         names.LABEL_COMPONENT: "training",
         names.LABEL_OWNER_KIND: "mt",
         names.LABEL_OWNER_NAME: label_value(training.name),
         names.LABEL_OWNER_UID: training.uid,
-        names.LABEL_ATTEMPT: str(attempt),
     }
 
 
 def job_name(training: Training, attempt: int) -> str:
     return child_name(training.name, training.uid, attempt)
+
+
+def copies(training: Training) -> dict[str, KeepConfigMap]:
+    """What of its ConfigMaps is to be kept, by the field of ``KeptCode``."""
+    spec = training.spec
+    picks: dict[str, tuple[Pick, ...]] = {
+        FILES: (Pick(spec.config_map),) if spec.config_map else (),
+        VARIABLES: tuple(
+            Pick(ref.name, ref.key, variable.name) for variable in spec.env if (ref := variable.config_map_key_ref)
+        ),
+    }
+    return {
+        part: KeepConfigMap(canonical(_copy(training, part)).decode(), wanted)
+        for part, wanted in picks.items()
+        if wanted
+    }
+
+
+def _copy(training: Training, part: str) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": copy_name(training, part),
+            "namespace": training.namespace,
+            "labels": _owner_labels(training),
+            "ownerReferences": [owner_reference(training)],
+        },
+    }
+
+
+def copy_name(training: Training, part: str) -> str:
+    return child_name(training.name, training.uid, part)
 
 
 def job(training: Training, endpoint: MlflowEndpoint, run_id: str, attempt: int, remaining: int) -> Manifest:
@@ -86,7 +125,7 @@ def _pod(training: Training, endpoint: MlflowEndpoint, run_id: str, attempt: int
         "name": CONTAINER,
         "image": spec.image,
         "imagePullPolicy": spec.image_pull_policy.value,
-        "env": _environment(training, endpoint, run_id, attempt, remaining) + [_env(e) for e in spec.env],
+        "env": _environment(training, endpoint, run_id, attempt, remaining) + [_env(training, e) for e in spec.env],
         "resources": resources(spec.resources),
         "securityContext": RESTRICTED_CONTAINER,
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -106,18 +145,21 @@ def _pod(training: Training, endpoint: MlflowEndpoint, run_id: str, attempt: int
         "terminationGracePeriodSeconds": 60,
         "securityContext": RESTRICTED_POD,
         "containers": [container],
-        "volumes": _volumes(spec),
+        "volumes": _volumes(training),
     }
     if spec.service_account_name:
         pod["serviceAccountName"] = spec.service_account_name
     return pod | placement(spec.placement) | pull_secrets(spec.image_pull_secrets)
 
 
-def _env(variable: EnvVar) -> Manifest:
+def _env(training: Training, variable: EnvVar) -> Manifest:
     if variable.secret_key_ref:
         return {"name": variable.name, "valueFrom": {"secretKeyRef": variable.secret_key_ref.manifest()}}
     if variable.config_map_key_ref:
-        return {"name": variable.name, "valueFrom": {"configMapKeyRef": variable.config_map_key_ref.manifest()}}
+        reference = {"name": copy_name(training, VARIABLES), "key": variable.name}
+        if _follows_the_original(training):
+            reference = variable.config_map_key_ref.manifest()
+        return {"name": variable.name, "valueFrom": {"configMapKeyRef": reference}}
     return {"name": variable.name, "value": variable.value or ""}
 
 
@@ -155,10 +197,17 @@ def _mounts(spec: TrainingSpec) -> list[Manifest]:
     return mounts
 
 
-def _volumes(spec: TrainingSpec) -> list[Manifest]:
+def _follows_the_original(training: Training) -> bool:
+    """Whether its attempt was started by an operator that kept no copies: the Job's template can't be changed."""
+    return training.status.code is None
+
+
+def _volumes(training: Training) -> list[Manifest]:
+    spec = training.spec
     volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}]
     if spec.config_map:
-        volumes.append({"name": "workspace", "configMap": {"name": spec.config_map}})
+        name = spec.config_map if _follows_the_original(training) else copy_name(training, FILES)
+        volumes.append({"name": "workspace", "configMap": {"name": name}})
     for source in spec.data:
         claim = {"claimName": source.persistent_volume_claim.claim_name, "readOnly": True}
         volumes.append({"name": f"data-{source.name}", "persistentVolumeClaim": claim})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from modelcycle.api.v1alpha1.training import Attempt, AttemptState, FailureClass
+from modelcycle.api.v1alpha1.training import Attempt, AttemptState, FailureClass, KeptCode
 from modelcycle.core.observed import JobView, PodView, awaits_last_words
-from modelcycle.core.plan import Event, EventType, Manifest, Plan
+from modelcycle.core.plan import Effect, Event, EventType, Manifest, Plan
+from modelcycle.errors import Missing
 from modelcycle.settings import MlflowEndpoint
 from modelcycle.training import attempts, children
 from modelcycle.training.case import SUSPENDED, Case, TrainingPlan
@@ -62,8 +63,30 @@ def _remaining(case: Case) -> int:
 def _start(case: Case, endpoint: MlflowEndpoint, run_id: str, number: int) -> TrainingPlan:
     if _remaining(case) <= 0:
         return over(case, FailureClass.DEADLINE.value, "the attempts together used up deadlineSeconds")
+    keeping = _keep_code(case, number)
+    if keeping is not None:
+        return keeping
     job = children.job(case.training, endpoint, run_id, number, _remaining(case))
     return _begun(case, Attempt(number=number, job=job["metadata"]["name"], started_at=case.now), apply=(job,))
+
+
+def _keep_code(case: Case, number: int) -> TrainingPlan | None:
+    """Copies of its ConfigMaps, before the first attempt; their digests are in the status before a pod can see them."""
+    effects = children.copies(case.training)
+    if case.status.code is not None or not effects:
+        return None
+    outcomes = {part: case.outcome(effect) for part, effect in effects.items()}
+    done = {part: outcome.value for part, outcome in outcomes.items() if outcome is not None and outcome.ok}
+    if len(done) == len(effects):
+        status = case.status.evolve(code=KeptCode(**done))
+        return case.with_status(status).plan(Stage("Preparing", "Its ConfigMaps are kept as they are now."))
+    open_ = tuple(effect for part, effect in effects.items() if part not in done)
+    failure = next((outcome for outcome in outcomes.values() if outcome is not None and not outcome.ok), None)
+    if failure is None:
+        return case.plan(Stage("Preparing", "Its ConfigMaps are being copied."), effects=open_)
+    if failure.retryable and failure.error_kind != Missing.__name__:
+        return case.plan(Stage("Preparing", f"Its ConfigMaps are being copied: {failure.error}"), effects=open_)
+    return _blocked(case, Blockade(FailureClass.CONFIG, failure.error or ""), number, effects=open_)
 
 
 def _begun(case: Case, attempt: Attempt, *, apply: tuple[Manifest, ...] = ()) -> TrainingPlan:
@@ -101,7 +124,7 @@ def _under_way(
     case = case.with_status(status.evolve(suspended_since=None))
     obstacle = blockade(pod) or _no_pod(case, job, pod)
     if obstacle is not None:
-        return _blocked(case, obstacle, number, manifest)
+        return _blocked(case, obstacle, number, apply=(manifest,))
     case = case.with_status(case.status.evolve(blocked_since=None, blocked_reason=None))
     if attempt.state is AttemptState.RUNNING:
         return case.plan(Stage("Running", f"Attempt {number} runs on node {attempt.node}."), apply=(manifest,))
@@ -119,7 +142,14 @@ def _no_pod(case: Case, job: JobView, pod: PodView | None) -> Blockade | None:
     )
 
 
-def _blocked(case: Case, obstacle: Blockade, number: int, manifest: Manifest) -> TrainingPlan:
+def _blocked(
+    case: Case,
+    obstacle: Blockade,
+    number: int,
+    *,
+    apply: tuple[Manifest, ...] = (),
+    effects: tuple[Effect, ...] = (),
+) -> TrainingPlan:
     since = case.status.blocked_since or case.now
     left = timedelta(seconds=case.training.spec.pending_deadline_seconds) - (case.now - since)
     if left <= timedelta(0):
@@ -136,4 +166,4 @@ def _blocked(case: Case, obstacle: Blockade, number: int, manifest: Manifest) ->
         f"Attempt {number} can't start: {obstacle.message}. It goes on by itself when that is mended, and gives up at "
         f"{(case.now + left).strftime('%H:%M:%SZ')}.",
     )
-    return case.with_status(status).plan(stage, apply=(manifest,), events=(event,), look_again=left)
+    return case.with_status(status).plan(stage, apply=apply, effects=effects, events=(event,), look_again=left)

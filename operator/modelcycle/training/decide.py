@@ -7,6 +7,7 @@ A chain of policies; the first that has something to say ends it::
     known?     -> a version with this key exists already: Succeeded/AlreadyRegistered without a pod
     suspended? -> nothing is started; a running Job is suspended
     run        -> exactly one MLflow run, before the first pod
+    code       -> what it takes from ConfigMaps is copied, before the first pod
     attempt    -> start, watch, succeed and register, or fail and perhaps try again
 
 Truth lives in our status, never in children: once Succeeded is True or False, no Job is made again whatever happens to

@@ -21,7 +21,7 @@ def with_pod_facts(status: TrainingStatus, pod: PodView | None) -> TrainingStatu
     if container is None:
         return status
     data = parse(container.terminated_message).data
-    return status.evolve(image_digest=status.image_digest or container.image_id, data=data or status.data)
+    return status.evolve(image_digest=container.image_id or status.image_digest, data=data or status.data)
 
 
 def completed(case: Case, job: JobView, number: int, pod: PodView | None) -> TrainingPlan:

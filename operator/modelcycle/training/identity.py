@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from modelcycle import constants as names
-from modelcycle.api.v1alpha1.training import TrainingSpec, TrainingStatus
+from modelcycle.api.v1alpha1.training import KeptCode, TrainingSpec, TrainingStatus
 from modelcycle.core.hashing import sha256
 from modelcycle.registry.port import Tags
+from modelcycle.training import children
 from modelcycle.training.children import Training
 
 # What may change after creation does not make it another training.
@@ -45,7 +44,9 @@ def version_tags(cluster_id: str, training: Training, status: TrainingStatus) ->
     tags = dict(run_tags(cluster_id, training, status.key or ""))
     if status.image_digest:
         tags[names.TAG_IMAGE] = status.image_digest
-    tags[names.TAG_CODE] = code_digest(training.spec, status.image_digest)
+    code = code_digest(training, status)
+    if code:
+        tags[names.TAG_CODE] = code
     if status.data:
         tags[names.TAG_DATA] = status.data.digest
     return tuple(sorted(tags.items()))
@@ -55,6 +56,17 @@ def parameters_digest(spec: TrainingSpec) -> str:
     return sha256(sorted((p.name, p.value) for p in spec.parameters))
 
 
-def code_digest(spec: TrainingSpec, image_digest: str | None) -> str:
-    """Digest of what was run: the image and how it was called."""
-    return sha256([image_digest or spec.image, json.loads(json.dumps([spec.command, spec.args])), spec.config_map])
+def code_digest(training: Training, status: TrainingStatus) -> str | None:
+    """Digest of what was run: image, command, arguments, files and environment, each by its content.
+
+    It is the same whatever ConfigMaps and the image's registry are called. What is not code is not in it: parameters
+    and data have digests of their own, and Secrets are never read. None where the content of a ConfigMap is not known:
+    an operator that kept no copies started the attempt.
+    """
+    spec = training.spec
+    if status.code is None and children.copies(training):
+        return None
+    kept = status.code or KeptCode()
+    image = (status.image_digest or spec.image).rpartition("@")[2]
+    literals = {e.name: e.value or "" for e in spec.env if not (e.secret_key_ref or e.config_map_key_ref)}
+    return sha256([image, list(spec.command), list(spec.args), kept.files, literals, kept.variables])

@@ -43,6 +43,8 @@ def test_the_install_with_a_standby_is_accepted_too(installed: Cluster) -> None:
         pytest.param(OPERATOR, "delete services -n shop", id="removes Services"),
         pytest.param(OPERATOR, "watch pods -A", id="sees pods"),
         pytest.param(OPERATOR, "create secrets -n shop", id="makes a feedback key"),
+        pytest.param(OPERATOR, "get configmaps -n shop", id="reads the code of a training"),
+        pytest.param(OPERATOR, "create configmaps -n shop", id="keeps the code of a training"),
         pytest.param(OPERATOR, "create events.events.k8s.io -n shop", id="tells events"),
         pytest.param(OPERATOR, "get namespaces/kube-system", id="tells this cluster from others"),
         pytest.param(OPERATOR, "update leases.coordination.k8s.io/modelcycle -n modelcycle-system", id="leads"),
@@ -58,6 +60,8 @@ def test_what_must_be_done_may_be_done(user: str, question: str, installed: Clus
     [
         pytest.param(OPERATOR, "get secrets -n shop", id="reads a Secret"),
         pytest.param(OPERATOR, "list secrets -n modelcycle-system", id="reads Secrets of its own namespace"),
+        pytest.param(OPERATOR, "list configmaps -n shop", id="looks around among ConfigMaps"),
+        pytest.param(OPERATOR, "patch configmaps -n shop", id="changes a ConfigMap"),
         pytest.param(OPERATOR, "patch modeldeployments.modelcycle.dev -n shop", id="writes a spec"),
         pytest.param(OPERATOR, "update modeltrainings.modelcycle.dev -n shop", id="changes a training"),
         pytest.param(OPERATOR, "delete modeldeployments.modelcycle.dev -n shop", id="removes people's resources"),

@@ -7,8 +7,11 @@ import json
 
 import pytest
 
-from modelcycle.cluster.kinds import JOB, MODEL_TRAINING
-from tests.crash.life import FIRST, train
+from modelcycle import constants as names
+from modelcycle.cluster.kinds import CONFIG_MAP, JOB, MODEL_TRAINING
+from modelcycle.core.names import child_name
+from tests.crash.life import CODE, FIRST, IMAGE, Life, train, write_code
+from tests.crash.registry import tags
 from tests.crash.sweep import Setting
 from tests.integration.faults.told import events, told
 from tests.support.lab.lab import Lab
@@ -97,6 +100,50 @@ async def test_a_training_that_is_made_again_while_it_runs_adopts_nothing(lab: L
     await life.registry.until_no_run_is_open()
     assert sorted(run["info"]["status"] for run in await life.registry.runs()) == ["FINISHED", "KILLED"]
     assert len(await life.registry.versions()) == 1
+
+
+async def another(life: Life, name: str) -> None:
+    """One more training with the code as it is now."""
+    await life.create(MODEL_TRAINING, name, {"image": IMAGE, "configMap": CODE, "register": {"model": life.model}})
+    await life.until(
+        lambda: life.reason(MODEL_TRAINING, name, "Succeeded") == ("True", "Registered"), f"{name} is trained"
+    )
+
+
+async def test_code_that_is_edited_is_another_code_from_the_next_training_on(lab: Lab, here: Setting) -> None:
+    life = here.life
+    edited = asyncio.Event()
+
+    async def edit_while_it_runs(_training: str, _run: str) -> Exit:
+        await write_code(life, "print('edited')")
+        edited.set()
+        return Exit(1, "the first attempt fails")
+
+    script(lab, here).train = edit_while_it_runs
+    training = asyncio.create_task(train(life, "print('first')", retries={"userErrors": 1}))
+    await edited.wait()
+    script(lab, here).train = None
+    await training
+    kube = life.informer.kube
+    await another(life, "again")
+    await write_code(life, "print('first')")
+    await another(life, "back")
+    first, again, back = (tags(one)[names.TAG_CODE] for one in await life.registry.versions())
+    assert first == back != again, "the second attempt ran what the first did"
+    uid = life.informer.find(life.namespace, MODEL_TRAINING, FIRST)["metadata"]["uid"]  # type: ignore[index]
+    copy = await kube.get(CONFIG_MAP, life.namespace, child_name(FIRST, uid, "files"))
+    assert copy
+    assert (copy["data"], copy["immutable"]) == ({"train.py": "print('first')"}, True)
+
+
+async def test_code_that_is_missing_is_said_and_waited_for(lab: Lab, here: Setting) -> None:
+    life = here.life
+    training = asyncio.create_task(another(life, FIRST))
+    says = (f"there is no ConfigMap '{CODE}'", "goes on by itself when that is mended", "gives up at")
+    await told(lab, here, MODEL_TRAINING, FIRST, "Succeeded=Unknown", "ConfigMissing", *says)
+    assert not life.informer.all(life.namespace, JOB)
+    await write_code(life, "print('late')")
+    await training
 
 
 async def test_a_training_that_was_registered_is_not_trained_again_unless_its_spec_differs(here: Setting) -> None:

@@ -141,6 +141,10 @@ def test_secrets_can_be_made_but_not_read(default: Chart) -> None:
     assert [rule["verbs"] for rule in default.rules() if "secrets" in rule["resources"]] == [["create"]]
 
 
+def test_config_maps_are_copied_one_by_one(default: Chart) -> None:
+    assert [rule["verbs"] for rule in rules_of(default, "configmaps")] == [["get", "create"]]
+
+
 def test_specs_can_not_be_written(default: Chart) -> None:
     for kind in ("modeltrainings", "modeldeployments", "retrainpolicies"):
         verbs = {verb for rule in rules_of(default, kind) for verb in rule["verbs"]}

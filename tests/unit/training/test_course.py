@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from modelcycle.api.v1alpha1.training import AttemptState
+from modelcycle.api.v1alpha1.training import AttemptState, KeptCode
 from modelcycle.core.observed import ContainerView
+from modelcycle.core.plan import Outcome
+from modelcycle.training.effects import KeepConfigMap
 from tests.unit.training.world import NOW, World, running
 
 
@@ -172,3 +174,123 @@ def test_attempts_are_kept_to_the_latest_twenty() -> None:
     assert len(world.status.attempts) == 20
     assert len(world.status.failures) == 25
     assert world.status.attempts[-1].state in {AttemptState.PENDING, AttemptState.FAILED}
+
+
+# --- what it takes from ConfigMaps -----------------------------------------------------------------------------------
+CONFIGURED: dict[str, Any] = {
+    "configMap": "code",
+    "env": [{"name": "REGION", "configMapKeyRef": {"name": "site", "key": "region"}}],
+}
+KEPT = Outcome(NOW, "c" * 64)
+
+
+def workspace(world: World, number: int) -> tuple[str, dict[str, Any]]:
+    """Name of the ConfigMap whose files the attempt sees, and where its variable comes from."""
+    pod = world.job_spec(number)["template"]["spec"]
+    volume = next(volume for volume in pod["volumes"] if volume["name"] == "workspace")
+    variable = next(one for one in pod["containers"][0]["env"] if one["name"] == "REGION")
+    return volume["configMap"]["name"], variable["valueFrom"]["configMapKeyRef"]
+
+
+def test_config_maps_are_copied_before_the_first_attempt_and_known_before_its_job() -> None:
+    world = World(**CONFIGURED)
+    world.answers[KeepConfigMap] = KEPT
+    while world.status.code is None:
+        plan = world.step()
+        assert not world.applied
+    assert not plan.apply
+    assert plan.status.code == KeptCode(files="c" * 64, variables="c" * 64)
+    world.settle()
+    assert workspace(world, 1) == ("hedge-11111-files", {"name": "hedge-11111-variables", "key": "REGION"})
+    assert sum(isinstance(effect, KeepConfigMap) for effect in world.asked) == 2
+
+
+def test_all_attempts_see_the_same_copies() -> None:
+    world = World(**CONFIGURED, retries={"userErrors": 1})
+    world.answers[KeepConfigMap] = KEPT
+    running(world)
+    world.fail(1, exit_code=1)
+    world.settle()
+    world.now += timedelta(minutes=1)
+    world.settle()
+    assert workspace(world, 2) == workspace(world, 1)
+    assert sum(isinstance(effect, KeepConfigMap) for effect in world.asked) == 2
+
+
+def test_a_training_without_config_maps_copies_nothing() -> None:
+    world = running(World())
+    assert world.status.code is None
+    assert not any(isinstance(effect, KeepConfigMap) for effect in world.asked)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        pytest.param(
+            Outcome(NOW, error="there is no ConfigMap 'code'", error_kind="Missing", retryable=True),
+            "Unknown/ConfigMissing",
+            id="it is not there yet",
+        ),
+        pytest.param(
+            Outcome(NOW, error="configmaps is forbidden", error_kind="Refused"),
+            "Unknown/ConfigMissing",
+            id="the operator may not read it",
+        ),
+        pytest.param(
+            Outcome(NOW, error="503", error_kind="Unavailable", retryable=True),
+            "Unknown/Preparing",
+            id="the API server does not answer",
+        ),
+    ],
+)
+def test_copies_that_can_not_be_made_are_told_and_waited_for(outcome: Outcome, reason: str) -> None:
+    world = World(**CONFIGURED)
+    world.answers[KeepConfigMap] = outcome
+    world.settle()
+    assert world.reason() == reason
+    assert outcome.error
+    assert outcome.error in world.status.summary
+    assert not world.applied
+    world.answers[KeepConfigMap] = KEPT
+    world.settle()
+    assert world.job_spec(1)
+    assert world.status.blocked_since is None
+
+
+def test_a_config_map_that_never_comes_ends_the_training_at_its_pending_deadline() -> None:
+    world = World(**CONFIGURED, pendingDeadlineSeconds=60)
+    world.answers[KeepConfigMap] = Outcome(NOW, error="there is no ConfigMap", error_kind="Missing", retryable=True)
+    plan = world.settle()
+    assert plan.look_again == timedelta(seconds=60)
+    world.now += timedelta(seconds=60)
+    world.settle()
+    assert world.reason() == "False/ConfigMissing"
+
+
+def test_an_attempt_that_an_earlier_operator_started_keeps_its_template() -> None:
+    """Templates of Jobs can't be changed; its digest is not known. The next attempt has copies."""
+    world = World(**CONFIGURED, retries={"userErrors": 1})
+    world.answers[KeepConfigMap] = KEPT
+    while world.status.run is None:
+        world.step()
+    world.see_job(1, active=1)
+    world.see_pod(1)
+    world.settle()
+    assert workspace(world, 1) == ("code", {"name": "site", "key": "region"})
+    world.fail(1, exit_code=1)
+    world.settle()
+    world.now += timedelta(minutes=1)
+    world.settle()
+    assert workspace(world, 2)[0] == "hedge-11111-files"
+
+
+def test_the_image_of_the_latest_attempt_is_the_one_that_ran() -> None:
+    world = running(World(retries={"userErrors": 1}))
+    world.fail(1, exit_code=1, image_id="x@sha256:1")
+    world.settle()
+    world.now += timedelta(minutes=1)
+    world.settle()
+    world.see_job(2, active=1)
+    world.see_pod(2, container=ContainerView("train", running=True, image_id="x@sha256:2"))
+    world.step()
+    assert world.status.image_digest == "x@sha256:2"

@@ -163,7 +163,10 @@ class TrainingTemplate(ApiModel):
     ] = None
     config_map: Annotated[
         ObjectName | None,
-        Field(description="A ConfigMap whose keys appear as files in /workspace, e.g. a training script."),
+        Field(
+            description="A ConfigMap whose keys appear as files in /workspace, e.g. a training script. It is copied "
+            "before the first attempt: a later change is for later trainings."
+        ),
     ] = None
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed, handed over in MODELCYCLE_SEED.")] = 0
     retries: Annotated[Retries, Field(description="How often each kind of failure is tried again.")] = Retries()
@@ -312,6 +315,19 @@ class DataDigest(ApiModel):
     refused: Annotated[int, Field(ge=0, le=2**53, description="Rows refused since they lie after asOf.")] = 0
 
 
+class KeptCode(ApiModel):
+    """Digests of the immutable copies that all attempts use, made once before the first."""
+
+    files: Annotated[
+        Sha256 | None,
+        Field(description="SHA-256 over the files of configMap; the copy is the training's ConfigMap that ends in -files."),
+    ] = None
+    variables: Annotated[
+        Sha256 | None,
+        Field(description="SHA-256 over env[] from ConfigMaps; the copy is the one that ends in -variables."),
+    ] = None
+
+
 class TrainingStatus(ApiModel):
     """What became of the training. Written by the operator only."""
 
@@ -327,6 +343,7 @@ class TrainingStatus(ApiModel):
         int, Field(ge=0, le=2**40, description="Running time of the ended attempts, counted against the deadline.")
     ] = 0
     run: Annotated[RunReference | None, Field(description="The MLflow run.")] = None
+    code: Annotated[KeptCode | None, Field(description="What it takes from ConfigMaps, as it was then.")] = None
     image_digest: Annotated[Line | None, Field(description="Digest of the image that ran.")] = None
     data: Annotated[DataDigest | None, Field(description="What was read.")] = None
     registered: Annotated[RegisteredVersion | None, Field(description="The version that was registered.")] = None
