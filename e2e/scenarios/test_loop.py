@@ -7,6 +7,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from e2e.demo.kube import condition
 from e2e.demo.looks import Line, read_tables
 from e2e.demo.settings import DEPLOYMENT, POLICY
@@ -35,6 +37,11 @@ def test_one_retraining_fires_is_judged_better_and_promoted(short_loop: Loop) ->
     assert evidence["rows"] >= 40
     assert evidence["query"]
     assert evidence["time"]
+
+
+def test_the_query_of_the_evidence_gives_its_value_long_after(system: System, short_loop: Loop) -> None:
+    evidence = short_loop.policy["status"]["history"][0]["evidence"]
+    assert system.counted(evidence["query"]) == pytest.approx(float(evidence["value"]), rel=1e-5)
 
 
 def test_the_gate_has_its_numbers(short_loop: Loop) -> None:

@@ -320,11 +320,11 @@ class KeptCode(ApiModel):
 
     files: Annotated[
         Sha256 | None,
-        Field(description="SHA-256 over the files of configMap; the copy is the training's ConfigMap that ends in -files."),
+        Field(description="SHA-256 over the files of configMap; the copy's name ends in -files."),
     ] = None
     variables: Annotated[
         Sha256 | None,
-        Field(description="SHA-256 over env[] from ConfigMaps; the copy is the one that ends in -variables."),
+        Field(description="SHA-256 over env[] from ConfigMaps; the copy's name ends in -variables."),
     ] = None
 
 
