@@ -18,7 +18,7 @@ from modelcycle.api.v1alpha1.retrain_status import RetrainStatus
 from modelcycle.api.v1alpha1.training import TrainingSpec, TrainingStatus
 from modelcycle.cluster import kinds
 from modelcycle.cluster.kinds import Kind
-from modelcycle.constants import ANNOTATION_SPEC_HASH
+from modelcycle.constants import ANNOTATION_SPEC_HASH, ENV_DEADLINE
 from modelcycle.core.observed import ContainerView, DeploymentView, JobView, ObjectView, PodView, Resource
 from modelcycle.core.plan import Manifest
 from modelcycle.core.text import clip
@@ -85,12 +85,14 @@ def _told(part: str, location: Iterable[int | str], message: str) -> str:
 
 # --- children --------------------------------------------------------------------------------------------------------
 def job_view(raw: Manifest) -> JobView:
-    status, conditions = raw.get("status") or {}, _conditions(raw)
+    spec, status, conditions = raw.get("spec") or {}, raw.get("status") or {}, _conditions(raw)
     failed = conditions.get("Failed", {})
     return JobView(
         **_child(raw),
         created=_created(raw),
-        suspended=bool((raw.get("spec") or {}).get("suspend", False)),
+        suspended=bool(spec.get("suspend", False)),
+        deadline=spec.get("activeDeadlineSeconds"),
+        told_deadline=_told_deadline(spec),
         active=int(status.get("active", 0)),
         start_time=_time(status.get("startTime")),
         completion_time=_time(status.get("completionTime")),
@@ -99,6 +101,16 @@ def job_view(raw: Manifest) -> JobView:
         failed_reason=failed.get("reason"),
         failed_message=_clipped(failed.get("message")),
     )
+
+
+def _told_deadline(spec: Manifest) -> int | None:
+    containers = ((spec.get("template") or {}).get("spec") or {}).get("containers") or ()
+    told = (one.get("value") for container in containers for one in container.get("env") or () if _says_deadline(one))
+    return next((int(value) for value in told if value is not None and value.isdecimal()), None)
+
+
+def _says_deadline(variable: Manifest) -> bool:
+    return bool(variable.get("name") == ENV_DEADLINE)
 
 
 def deployment_view(raw: Manifest) -> DeploymentView:

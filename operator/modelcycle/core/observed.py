@@ -76,6 +76,8 @@ class PodView:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
+    """``deadline``: its activeDeadlineSeconds; ``told_deadline``: what its pods were told of it when it was made."""
+
     namespace: str
     name: str
     uid: str
@@ -83,6 +85,8 @@ class JobView:
     spec_hash: str | None
     created: datetime
     suspended: bool = False
+    deadline: int | None = None
+    told_deadline: int | None = None
     active: int = 0
     start_time: datetime | None = None
     completion_time: datetime | None = None

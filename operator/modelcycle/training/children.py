@@ -91,8 +91,13 @@ def copy_name(training: Training, part: str) -> str:
     return child_name(training.name, training.uid, part)
 
 
-def job(training: Training, endpoint: MlflowEndpoint, run_id: str, attempt: int, remaining: int) -> Manifest:
-    """The Job of one attempt, which may take ``remaining`` seconds; equal arguments give equal manifests."""
+def job(
+    training: Training, endpoint: MlflowEndpoint, run_id: str, attempt: int, remaining: int, told: int | None = None
+) -> Manifest:
+    """The Job of one attempt, which may take ``remaining`` seconds; equal arguments give equal manifests.
+
+    ``told``: the deadline that the pods of a Job that exists were told, since that can't be changed any more.
+    """
     metadata = {
         "name": job_name(training, attempt),
         "namespace": training.namespace,
@@ -113,7 +118,7 @@ def job(training: Training, endpoint: MlflowEndpoint, run_id: str, attempt: int,
             "suspend": training.spec.suspend,
             "template": {
                 "metadata": {"labels": labels(training, attempt)},
-                "spec": _pod(training, endpoint, run_id, attempt, remaining),
+                "spec": _pod(training, endpoint, run_id, attempt, told or remaining),
             },
         },
     }

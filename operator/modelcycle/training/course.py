@@ -111,25 +111,35 @@ def _job_is_gone(case: Case, record: Attempt | None, number: int) -> TrainingPla
 def _under_way(
     case: Case, endpoint: MlflowEndpoint, run_id: str, job: JobView, pod: PodView | None, number: int
 ) -> TrainingPlan:
-    manifest = children.job(case.training, endpoint, run_id, number, _remaining(case))
+    apply = _adjusted(case, endpoint, run_id, job, number)
     attempt = attempts.started(job, number, pod)
     status = attempts.with_attempt(with_pod_facts(case.status, pod), attempt)
     case = case.with_status(status)
     if case.training.spec.suspend:
         since = status.suspended_since or case.now
         event = Event("Suspended", f"attempt {number} is suspended", transition=f"suspended-{since.timestamp():.0f}")
-        return case.with_status(status.evolve(suspended_since=since)).plan(
-            SUSPENDED, apply=(manifest,), events=(event,)
-        )
+        return case.with_status(status.evolve(suspended_since=since)).plan(SUSPENDED, apply=apply, events=(event,))
     case = case.with_status(status.evolve(suspended_since=None))
     obstacle = blockade(pod) or _no_pod(case, job, pod)
     if obstacle is not None:
-        return _blocked(case, obstacle, number, apply=(manifest,))
+        return _blocked(case, obstacle, number, apply=apply)
     case = case.with_status(case.status.evolve(blocked_since=None, blocked_reason=None))
     if attempt.state is AttemptState.RUNNING:
-        return case.plan(Stage("Running", f"Attempt {number} runs on node {attempt.node}."), apply=(manifest,))
+        return case.plan(Stage("Running", f"Attempt {number} runs on node {attempt.node}."), apply=apply)
     pending = Stage("Pending", f"Attempt {number} is starting" + (f" on node {attempt.node}." if attempt.node else "."))
-    return case.plan(pending, apply=(manifest,), look_again=NO_POD_GRACE)
+    return case.plan(pending, apply=apply, look_again=NO_POD_GRACE)
+
+
+def _adjusted(case: Case, endpoint: MlflowEndpoint, run_id: str, job: JobView, number: int) -> tuple[Manifest, ...]:
+    """The Job anew where something of it differs that may still be changed.
+
+    A Job's template can't be, and the API server refuses the whole Job with another one: what a later deadline, other
+    settings or a newer operator would make of it is for the next attempt.
+    """
+    remaining = _remaining(case)
+    if (job.suspended, job.deadline) == (case.training.spec.suspend, max(1, remaining)):
+        return ()
+    return (children.job(case.training, endpoint, run_id, number, remaining, told=job.told_deadline),)
 
 
 def _no_pod(case: Case, job: JobView, pod: PodView | None) -> Blockade | None:

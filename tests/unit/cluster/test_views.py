@@ -7,7 +7,7 @@ import pytest
 
 from modelcycle.cluster.kinds import DEPLOYMENT, JOB, MODEL_DEPLOYMENT, MODEL_TRAINING, POD, RETRAIN_POLICY, SERVICE
 from modelcycle.cluster.views import view_of
-from modelcycle.constants import ANNOTATION_SPEC_HASH
+from modelcycle.constants import ANNOTATION_SPEC_HASH, ENV_DEADLINE
 from modelcycle.core.observed import ContainerView, DeploymentView, JobView, ObjectView, PodView, Resource
 
 T0 = "2026-03-04T05:06:07Z"
@@ -141,6 +141,21 @@ def test_why_and_when_a_job_ended() -> None:
     )
     assert (view.start_time, view.completion_time, view.active) == (AT, AT, 1)
     assert (view.failed_reason, view.failed_message) == ("DeadlineExceeded", "too long")
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        pytest.param([{"name": "A", "value": "x"}, {"name": ENV_DEADLINE, "value": "60"}], 60, id="told"),
+        pytest.param([{"name": ENV_DEADLINE, "valueFrom": {}}], None, id="not by a value"),
+        pytest.param([], None, id="not told"),
+    ],
+)
+def test_the_deadlines_of_a_job(variables: list[dict[str, Any]], told: int | None) -> None:
+    template = {"spec": {"containers": [{"name": "a"}, {"name": "b", "env": variables}]}}
+    view = view_of(JOB, {"metadata": BARE, "spec": {"activeDeadlineSeconds": 90, "template": template}})
+    assert isinstance(view, JobView)
+    assert (view.deadline, view.told_deadline) == (90, told)
 
 
 # --- deployments -----------------------------------------------------------------------------------------------------

@@ -127,6 +127,18 @@ def test_suspended_while_it_runs_keeps_the_job_and_resumes_it() -> None:
     assert len(world.applied) == 1
 
 
+def test_a_later_deadline_reaches_the_job_that_runs_and_leaves_its_template_alone() -> None:
+    """The API server refuses a Job with another template: every pass would fail until the attempt ends."""
+    world = running(World(deadlineSeconds=1000))
+    made = world.job_spec(1)
+    world.jobs = (replace(world.jobs[0], deadline=1000, told_deadline=1000),)
+    assert world.step().apply == (), "nothing that may be changed differs"
+    world.spec = world.spec.evolve(deadline_seconds=2000)
+    world.step()
+    assert world.job_spec(1)["activeDeadlineSeconds"] == 2000
+    assert world.job_spec(1)["template"] == made["template"]
+
+
 def test_a_job_that_somebody_deleted_costs_an_attempt_not_the_training() -> None:
     world = running(World())
     world.jobs, world.pods = (), ()
