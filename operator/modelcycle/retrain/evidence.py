@@ -71,10 +71,15 @@ def judge_loss(trigger: LossTrigger, mean: float, rows: int, threshold: float | 
 
 # --- time ------------------------------------------------------------------------------------------------------------
 def judge_age(trigger: AgeTrigger, since: datetime, now: datetime) -> Finding:
-    """How long the version has been champion, in days."""
+    """How long the version has been champion, in days: at least so many tenths of the limit, and all of them at most.
+
+    A value that grows with each look would be a write with each look, and each write is a reason to look again.
+    """
     age, limit = now - since, as_timedelta(trigger.max_age)
     state, reason = (FIRING, "TooOld") if age >= limit else (CLEAR, "YoungEnough")
-    return Finding(state, reason, value=age / timedelta(days=1), threshold=limit / timedelta(days=1), detail="days")
+    days = limit / timedelta(days=1)
+    tenths = max(0, min(10, 10 * age // limit))
+    return Finding(state, reason, value=days * tenths / 10, threshold=days, detail="days")
 
 
 def due_by_age(trigger: AgeTrigger, since: datetime) -> datetime:

@@ -168,3 +168,17 @@ def test_an_old_version_fires_by_age_and_is_looked_at_in_time() -> None:
     world.give_rows(1, loss=1.0)
     world.settle()
     assert world.status.cycle is not None
+
+
+def test_the_age_is_told_in_tenths_of_its_limit_and_no_more_than_that() -> None:
+    """What grows with each look would be written with each look, and each write is a reason to look again."""
+    world = World(triggers=[{"name": "old", "age": {"maxAge": "30d"}}], mode="Observe")
+    seen = []
+    for days in (0.5, 2.9, 3, 29.9, 30, 45):
+        world.now = BORN + timedelta(days=days)
+        world.settle()
+        seen.append(world.status.triggers[0].value)
+        status = world.status
+        world.now += timedelta(seconds=1)
+        assert world.step().status == status, "nothing is new a second later"
+    assert seen == ["0", "0", "3", "27", "30", "30"]
