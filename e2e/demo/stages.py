@@ -15,7 +15,7 @@ from e2e.demo.kube import DemoError, Json, Kube, condition, of_kind, render_samp
 from e2e.demo.looks import KINDS, looking
 from e2e.demo.manifests import replay_manifests
 from e2e.demo.market import day_of, first_row_from, load_market
-from e2e.demo.settings import DEPLOYMENT, FIRST_TRAINING, REPLAY, SAMPLE_NAMESPACE, Settings
+from e2e.demo.settings import DEPLOYMENT, FIRST_TRAINING, POLICY, REPLAY, SAMPLE_NAMESPACE, Settings
 from e2e.images import Image
 from e2e.progress import say, step
 
@@ -114,7 +114,7 @@ def replay(run: Run) -> None:
             existing = None
         if existing is None:
             run.kube.apply(manifests)
-        with step(f"replaying {first} to {last}", detail=lambda: last_log_line(run.kube)):
+        with step(f"replaying {first} to {last}", detail=lambda: how_it_goes(run.kube)):
             wait_for_replay(run.kube)
 
 
@@ -179,6 +179,13 @@ def last_log_line(kube: Kube) -> str:
     return (kube.kubectl("logs", f"job/{REPLAY}", "--tail=1").strip().splitlines() or [""])[-1][:120]
 
 
+def how_it_goes(kube: Kube) -> str:
+    """How far the replay is, and what it stands still for: a cycle that is under way."""
+    policy = kube.get("retrainpolicy", POLICY) or {}
+    cycle = f"; {words_of(policy)}" if "cycle" in policy.get("status", {}) else ""
+    return last_log_line(kube) + cycle[:160]
+
+
 def wait_for_replay(kube: Kube) -> None:
     """Wait for the Job's end; its own timeouts say what it waited for."""
     deadline = time.monotonic() + REPLAY_SECONDS
@@ -188,7 +195,7 @@ def wait_for_replay(kube: Kube) -> None:
             raise DemoError(message)
         time.sleep(2)
     if job_state(job) == "Failed":
-        policy = kube.get("retrainpolicy", "hedge") or {}
+        policy = kube.get("retrainpolicy", POLICY) or {}
         message = f"the replay failed: {last_log_line(kube)}; the policy says: {words_of(policy)}"
         raise DemoError(message)
 
