@@ -43,7 +43,8 @@ def test_feedback_counts_once_and_only_with_a_token_of_ours(lines: Lines, client
         {"token": "no token at all", "label": 4.0},
         {"token": third, "label": None},
     )
-    assert said == {"accepted": 2, "results": ["accepted", "duplicate", "forged", "malformed", "accepted"]}
+    assert (said["accepted"], said["results"]) == (2, ["accepted", "duplicate", "forged", "malformed", "accepted"])
+    assert [bool(reason) for reason in said["reasons"]] == [False, True, True, True, False]
     # Whichever replica it comes to, and in whatever order.
     for _ in range(4):
         assert client.tell({"token": first, "label": 2.5})["results"] == ["duplicate"]

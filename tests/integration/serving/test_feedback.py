@@ -26,10 +26,10 @@ async def _token(url: str, event_time: str = EVENT) -> str:
         return str((await answer.json())["parameters"]["feedback_token"][0])
 
 
-async def _feedback(url: str, *rows: Any) -> dict[str, Any]:
+async def _feedback(url: str, *rows: Any, status: int = 200) -> dict[str, Any]:
     path = f"{url}/v2/models/hedge/feedback"
     async with aiohttp.ClientSession() as client, client.post(path, json={"feedback": rows}) as answer:
-        assert answer.status == 200, await answer.text()
+        assert answer.status == status, await answer.text()
         return dict(await answer.json())
 
 
@@ -53,7 +53,8 @@ async def test_a_label_is_scored(start: Callable[..., Any], version: Path, key_f
         assert before[f'{ROWS}{{version="7"}}'] == 0
         assert "modelcycle_feedback_watermark_seconds" not in before
         token = await _token(running.url)
-        assert await _feedback(running.url, {"token": token, "label": 0.5}) == {"accepted": 1, "results": ["accepted"]}
+        answer = await _feedback(running.url, {"token": token, "label": 0.5})
+        assert answer == {"accepted": 1, "results": ["accepted"], "reasons": [None]}
         after = await running.metrics()
     assert after[f'{ROWS}{{version="7"}}'] == 1
     assert after['modelcycle_feedback_loss_positive_total{version="7"}'] == pytest.approx(1.0)
@@ -79,15 +80,23 @@ async def test_each_row_has_its_own_fate(
         ]
         answer = await _feedback(running.url, *sent)
         metrics = await running.metrics()
-    assert answer == {
-        "accepted": 3,
-        "results": ["accepted", "duplicate", "accepted", "forged", "accepted", "malformed", "malformed"],
-    }
+    assert answer["accepted"] == 3
+    assert answer["results"] == ["accepted", "duplicate", "accepted", "forged", "accepted", "malformed", "malformed"]
+    assert [bool(reason) for reason in answer["reasons"]] == [False, True, False, True, False, True, True]
     assert metrics[f'{ROWS}{{version="3"}}'] == 1
     assert metrics['modelcycle_feedback_loss_positive_total{version="3"}'] == 4
     assert metrics['modelcycle_feedback_nonfinite_total{version="7"}'] == 1
     rejected = {r: metrics[f'modelcycle_feedback_rejected_total{{reason="{r}"}}'] for r in ("duplicate", "forged")}
     assert rejected == {"duplicate": 1, "forged": 1}
+
+
+async def test_feedback_of_which_nothing_can_be_read_is_refused(server: Any) -> None:
+    tokens = [await _token(server.url)]
+    assert await _feedback(server.url, {"token": tokens, "label": 1}, 7, status=400) == {
+        "accepted": 0,
+        "results": ["malformed", "malformed"],
+        "reasons": ["token must be a text, is a list", 'must be {"token": text, "label": number}, is a number'],
+    }
 
 
 async def test_a_label_may_come_after_a_restart(start: Callable[..., Any], version: Path, key_file: Path) -> None:
@@ -111,8 +120,8 @@ async def test_a_duplicate_is_seen_wherever_it_arrives(replicas: list[Any]) -> N
     rows = [{"token": token, "label": 1} for token in tokens]
     first = await _feedback(replicas[0].url, *rows)
     second = await _feedback(replicas[1].url, *rows)
-    assert first == {"accepted": 20, "results": ["accepted"] * 20}
-    assert second == {"accepted": 0, "results": ["duplicate"] * 20}
+    assert (first["accepted"], first["results"]) == (20, ["accepted"] * 20)
+    assert (second["accepted"], second["results"]) == (0, ["duplicate"] * 20)
     counted = [(await replica.metrics())[f'{ROWS}{{version="7"}}'] for replica in replicas]
     assert sum(counted) == 20
     assert min(counted) > 0

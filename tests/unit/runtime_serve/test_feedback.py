@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelcycle_runtime.losses import LossName, built_in
-from modelcycle_runtime.serve.feedback import Labelled, Ledger, Outcome, Scorer, Sums, read_row
+from modelcycle_runtime.serve.api import feedback_answer
+from modelcycle_runtime.serve.feedback import Fate, Labelled, Ledger, Outcome, Scorer, Sums, fate_of, read_row
 from modelcycle_runtime.serve.tokens import Signer, Token
 
 SIGNER = Signer(b"k" * 32)
@@ -99,17 +101,67 @@ def test_labels(sent: Any, label: float) -> None:
     np.testing.assert_equal(row.label, label)
 
 
+NO_TOKEN = "token: is no feedback token; send back what parameters.feedback_token has"
+
+
 @pytest.mark.parametrize(
-    ("sent", "outcome"),
+    ("sent", "reason"),
     [
-        pytest.param(None, "malformed", id="no object"),
-        pytest.param({"token": TOKEN}, "malformed", id="no label"),
-        pytest.param({"label": 1}, "malformed", id="no token"),
-        pytest.param({"token": TOKEN, "label": "1"}, "malformed", id="a label that is a text"),
-        pytest.param({"token": TOKEN, "label": True}, "malformed", id="a label that is a truth value"),
-        pytest.param({"token": "AAAA", "label": 1}, "malformed", id="a token that is none"),
-        pytest.param({"token": Signer(b"x" * 32).sign(1, [0], [1.0])[0], "label": 1}, "forged", id="another key"),
+        pytest.param(None, 'must be {"token": text, "label": number}, is null', id="no object"),
+        pytest.param({"token": TOKEN}, "label is missing", id="no label"),
+        pytest.param({"label": 1}, "token is missing", id="no token"),
+        pytest.param({"token": [TOKEN], "label": 1}, "token must be a text, is a list", id="the list of all rows"),
+        pytest.param({"token": TOKEN, "label": "1"}, "label must be a number, is a text", id="a label that is a text"),
+        pytest.param(
+            {"token": TOKEN, "label": True},
+            "label must be a number, is true or false",
+            id="a label that is a truth value",
+        ),
+        pytest.param({"token": "AAAA", "label": 1}, NO_TOKEN, id="a token that is none"),
     ],
 )
-def test_rows_that_are_none(sent: Any, outcome: str) -> None:
-    assert read_row(SIGNER, sent) == outcome
+def test_rows_that_are_malformed(sent: Any, reason: str) -> None:
+    assert read_row(SIGNER, sent) == Fate("malformed", reason)
+
+
+def test_a_row_that_is_forged() -> None:
+    (token,) = Signer(b"x" * 32).sign(1, [0], [1.0])
+    assert read_row(SIGNER, {"token": token, "label": 1}) == fate_of("forged")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        ("accepted", None),
+        ("duplicate", "a label came with this token before"),
+        ("forged", "token: not signed with this deployment's key"),
+        ("unscorable", "token: of another version than the one here, whose loss is a part of the model"),
+        ("of a newer replica", None),
+    ],
+)
+def test_an_outcome_says_why(outcome: str, reason: str | None) -> None:
+    assert fate_of(outcome) == Fate(outcome, reason)
+
+
+BAD, GOOD, OTHER = Fate("malformed", "label is missing"), Fate("accepted"), Fate("forged", "why")
+
+
+@pytest.mark.parametrize(
+    ("fates", "status", "accepted"),
+    [
+        pytest.param([], 200, 0, id="nothing was sent"),
+        pytest.param([GOOD, BAD], 200, 1, id="some"),
+        pytest.param([OTHER, BAD], 200, 0, id="none, and one that could be read"),
+        pytest.param([BAD, BAD], 400, 0, id="none could be read"),
+    ],
+)
+def test_the_answer_to_feedback(fates: list[Fate], status: int, accepted: int) -> None:
+    found, body = feedback_answer(fates)
+    assert (found, json.loads(body)) == (
+        status,
+        {
+            "accepted": accepted,
+            "results": [fate.outcome for fate in fates],
+            "reasons": [fate.reason for fate in fates],
+        },
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPMethod
@@ -18,7 +19,7 @@ from modelcycle_runtime.serve import tensors
 from modelcycle_runtime.serve.connections import REQUEST_SECONDS, SEND_SECONDS, Connection
 from modelcycle_runtime.serve.desk import Desk
 from modelcycle_runtime.serve.errors import BadRequest, RequestError
-from modelcycle_runtime.serve.feedback import Outcome
+from modelcycle_runtime.serve.feedback import Fate, Outcome
 from modelcycle_runtime.serve.inference import Engine
 from modelcycle_runtime.serve.metrics import Metrics
 from modelcycle_runtime.serve.monitoring import State
@@ -85,14 +86,14 @@ class Api:
 
     async def _respond(self, request: web.BaseRequest) -> tuple[int, bytes]:
         try:
-            return 200, await self._route(request)
+            return await self._route(request)
         except RequestError as error:
             return error.status, orjson.dumps({"error": str(error)})
         except Exception:
             log.exception("%s %s failed", request.method, request.path)
             return 500, b'{"error":"the server failed; its log says why"}'
 
-    async def _route(self, request: web.BaseRequest) -> bytes:
+    async def _route(self, request: web.BaseRequest) -> tuple[int, bytes]:
         match request.path.strip("/").split("/"):
             case ["v2"]:
                 return self._only(HTTPMethod.GET, request, {"name": "modelcycle", "version": "v2", "extensions": []})
@@ -104,7 +105,7 @@ class Api:
                 return await self._model(request, name, rest)
         raise RequestError(404, f"{request.path} is not served; /v2/models/{self.engine.name}/infer is")
 
-    async def _model(self, request: web.BaseRequest, name: str, rest: list[str]) -> bytes:
+    async def _model(self, request: web.BaseRequest, name: str, rest: list[str]) -> tuple[int, bytes]:
         if name != self.engine.name:
             raise RequestError(404, f"model {name!r} is not served here; {self.engine.name} is")
         if len(rest) > 1 and rest[0] == "versions":
@@ -122,10 +123,10 @@ class Api:
                 return await self._feedback(request)
         raise RequestError(404, f"{request.path} is not served; infer, feedback and ready are")
 
-    def _only(self, method: HTTPMethod, request: web.BaseRequest, record: dict[str, Any]) -> bytes:
+    def _only(self, method: HTTPMethod, request: web.BaseRequest, record: dict[str, Any]) -> tuple[int, bytes]:
         if request.method != method:
             raise RequestError(405, f"{request.path} takes {method}, not {request.method}")
-        return orjson.dumps(record)
+        return 200, orjson.dumps(record)
 
     def _ready(self) -> dict[str, bool]:
         if not self.state.ready:
@@ -141,7 +142,7 @@ class Api:
             "outputs": [tensors.describe(spec) for spec in self.engine.model.outputs],
         }
 
-    async def _infer(self, request: web.BaseRequest) -> bytes:
+    async def _infer(self, request: web.BaseRequest) -> tuple[int, bytes]:
         self._only(HTTPMethod.POST, request, {})
         code, started = 500, None
         try:
@@ -154,7 +155,7 @@ class Api:
             raise
         finally:
             self.metrics.request(code, None if started is None else time.perf_counter() - started)
-        return answer
+        return code, answer
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         limit = self.limits.max_body_bytes
@@ -178,9 +179,15 @@ class Api:
             raise BadRequest(f"body: {error}") from error
         return b"".join(parts)
 
-    async def _feedback(self, request: web.BaseRequest) -> bytes:
+    async def _feedback(self, request: web.BaseRequest) -> tuple[int, bytes]:
         self._only(HTTPMethod.POST, request, {})
         body = await self._body(request)
-        outcomes = await self.desk.receive(body, handed_over=HANDED_OVER in request.headers)
-        accepted = sum(outcome == Outcome.ACCEPTED for outcome in outcomes)
-        return orjson.dumps({"accepted": accepted, "results": outcomes})
+        return feedback_answer(await self.desk.receive(body, handed_over=HANDED_OVER in request.headers))
+
+
+def feedback_answer(fates: Sequence[Fate]) -> tuple[int, bytes]:
+    """Status and body. 400 when every row is malformed, so that a client that looks at the status alone sees it."""
+    outcomes = [fate.outcome for fate in fates]
+    accepted = sum(outcome == Outcome.ACCEPTED for outcome in outcomes)
+    status = 400 if fates and all(outcome == Outcome.MALFORMED for outcome in outcomes) else 200
+    return status, orjson.dumps({"accepted": accepted, "results": outcomes, "reasons": [fate.reason for fate in fates]})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelcycle_runtime.serve.errors import BadRequest
-from modelcycle_runtime.serve.feedback import Labelled, Ledger, Outcome, read_row
+from modelcycle_runtime.serve.feedback import Fate, Labelled, Ledger, Outcome, fate_of, read_row
 from modelcycle_runtime.serve.peers import Address, Peers
 from modelcycle_runtime.serve.tokens import Signer
 
@@ -24,7 +24,7 @@ class Desk:
     signer: Signer
     peers: Peers
 
-    async def receive(self, body: bytes, *, handed_over: bool) -> list[str]:
+    async def receive(self, body: bytes, *, handed_over: bool) -> list[Fate]:
         """What became of each row in ``body``; rows that another replica handed over are scored here.
 
         Raises:
@@ -33,13 +33,13 @@ class Desk:
         sent = _rows(body)
         read = [read_row(self.signer, one) for one in sent]
         labelled = {place: row for place, row in enumerate(read) if isinstance(row, Labelled)}
-        results: dict[int, str] = {
-            place: self.ledger.reject(row) for place, row in enumerate(read) if isinstance(row, Outcome)
-        }
+        fates = {place: row for place, row in enumerate(read) if isinstance(row, Fate)}
+        for fate in fates.values():
+            self.ledger.reject(Outcome(fate.outcome))
         shares: Mapping[Address | None, Share] = {None: labelled} if handed_over else await self._shares(labelled)
         for settled in await asyncio.gather(*(self._settle(owner, share, sent) for owner, share in shares.items())):
-            results.update(settled)
-        return [results[place] for place in range(len(sent))]
+            fates.update(settled)
+        return [fates[place] for place in range(len(sent))]
 
     async def _shares(self, labelled: Share) -> Mapping[Address | None, Share]:
         owners = await self.peers.owners([row.token.id for row in labelled.values()])
@@ -48,10 +48,10 @@ class Desk:
             shares[owner][place] = row
         return shares
 
-    async def _settle(self, owner: Address | None, share: Share, sent: Sequence[Any]) -> dict[int, str]:
+    async def _settle(self, owner: Address | None, share: Share, sent: Sequence[Any]) -> dict[int, Fate]:
         told = None if owner is None else await self.peers.hand_over(owner, [sent[place] for place in share])
         outcomes: Sequence[str] = self.ledger.score(list(share.values())) if told is None else told
-        return dict(zip(share, outcomes, strict=True))
+        return dict(zip(share, map(fate_of, outcomes), strict=True))
 
 
 def _rows(body: bytes) -> list[Any]:

@@ -25,6 +25,22 @@ class Outcome(StrEnum):
     UNSCORABLE = "unscorable"
 
 
+EXPLAINED = {
+    Outcome.DUPLICATE: "a label came with this token before",
+    Outcome.FORGED: "token: not signed with this deployment's key",
+    Outcome.UNSCORABLE: "token: of another version than the one here, whose loss is a part of the model",
+}
+"""What is wrong wherever one reason is all there is; a malformed row has one of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of a row, and why; no reason where it was accepted."""
+
+    outcome: str
+    reason: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Labelled:
     """A token of ours with its label, which may be NaN or infinite."""
@@ -103,23 +119,45 @@ class Ledger:
         self.watermark = latest if self.watermark is None else max(self.watermark, latest)
 
 
-def read_row(signer: Signer, sent: Any) -> Labelled | Outcome:  # noqa: ANN401
+def fate_of(outcome: str) -> Fate:
+    """Outcome of a row that could be read, here or at another replica."""
+    return Fate(outcome, next((text for known, text in EXPLAINED.items() if known == outcome), None))
+
+
+def read_row(signer: Signer, sent: Any) -> Labelled | Fate:  # noqa: ANN401
     """A row of the request, or why it is none."""
-    if not isinstance(sent, Mapping) or not isinstance(sent.get("token"), str):
-        return Outcome.MALFORMED
+    wrong = _wrong(sent)
+    if wrong is not None:
+        return Fate(Outcome.MALFORMED, wrong)
     try:
         return Labelled(signer.read(sent["token"]), _number(sent["label"]))
-    except (KeyError, Malformed, TypeError):
-        return Outcome.MALFORMED
+    except Malformed:
+        return Fate(Outcome.MALFORMED, "token: is no feedback token; send back what parameters.feedback_token has")
     except Forged:
-        return Outcome.FORGED
+        return fate_of(Outcome.FORGED)
 
 
-def _number(sent: Any) -> float:  # noqa: ANN401
+def _wrong(sent: Any) -> str | None:  # noqa: ANN401
+    """What is missing or of the wrong type."""
+    if not isinstance(sent, Mapping):
+        return f'must be {{"token": text, "label": number}}, is {_kind(sent)}'
+    for field_, wanted, types in (("token", "a text", {str}), ("label", "a number", {int, float, type(None)})):
+        if field_ not in sent:
+            return f"{field_} is missing"
+        if type(sent[field_]) not in types:
+            return f"{field_} must be {wanted}, is {_kind(sent[field_])}"
+    return None
+
+
+def _kind(sent: Any) -> str:  # noqa: ANN401
+    """A value's type as JSON has it."""
+    kinds = {str: "a text", bool: "true or false", list: "a list", dict: "an object", type(None): "null"}
+    return kinds.get(type(sent), "a number")
+
+
+def _number(sent: float | None) -> float:
     if sent is None:  # what JavaScript writes for NaN
         return math.nan
-    if type(sent) not in {int, float}:
-        raise TypeError
     try:
         return float(sent)
     except OverflowError:

@@ -7,6 +7,7 @@ of threads; all that is counted is counted on the event loop, and needs no lock.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ from modelcycle_runtime.table import nanoseconds
 LONGEST_AHEAD = 86_400 * 1_000_000_000
 """An event time further in the future than this many nanoseconds would move the watermark for good: refused."""
 _MIN_THREADS = 2
+_RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +140,15 @@ def event_times(sent: Any, rows: int) -> list[int]:  # noqa: ANN401
 
 def _event_time(sent: Any, now: int) -> int:  # noqa: ANN401
     try:
-        found = nanoseconds(sent)
-    except (AttributeError, ValueError) as error:
-        raise BadRequest(f"parameters.event_time: {str(sent)[:64]!r} is no RFC 3339 time") from error
+        # A table's times may be dates, and without an offset; here nobody could see what was made of them.
+        found = nanoseconds(sent) if isinstance(sent, str) and _RFC_3339.fullmatch(sent) else None
+    except ValueError:
+        found = None
+    if found is None:
+        raise BadRequest(
+            f"parameters.event_time: {str(sent)[:64]!r} is no RFC 3339 time: "
+            "date, time and offset, for example 2009-08-14T20:00:00Z"
+        )
     if found > now + LONGEST_AHEAD:
         raise BadRequest(f"parameters.event_time: {sent} is more than a day ahead")
     return found
