@@ -50,7 +50,11 @@ lint: setup ## Style, types, import contracts
 
 .PHONY: test-unit
 test-unit: setup ## What needs no server: units, properties, conventions
-	$(PY) -m pytest -n auto --dist loadfile tests/unit tests/property tests/conventions $(ARGS)
+	$(PY) -m pytest -n auto --dist loadfile tests/unit tests/property tests/conventions tests/check $(ARGS)
+
+.PHONY: check
+check: setup ## Explore what the decisions do under crashes, stale reads, outages and edits (20 minutes)
+	$(PY) -m tests.check $(ARGS)
 
 .PHONY: test-integration
 test-integration: setup ## Against real servers: kube-apiserver, MLflow

@@ -1,0 +1,181 @@
+"""One ModelTraining, and people who suspend it, extend its deadline, delete it and make it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from modelcycle import constants as names
+from modelcycle.core.plan import Manifest
+from tests.check.environment import Happening, is_live
+from tests.check.explore import Step
+from tests.check.registry import MODEL, Registry
+from tests.check.state import VALUES, State, all_of, changed, custom, find, made_so_far
+from tests.check.world import World
+
+NAME = "hedge"
+KIND = "ModelTraining"
+SPEC = {
+    "image": "train:1",
+    "register": {"model": MODEL},
+    "retries": {"userErrors": 1, "infrastructure": 1, "disruptions": 1},
+    "ttlSecondsAfterFinished": 600,
+    "pendingDeadlineSeconds": 600,
+    "deadlineSeconds": 36000,
+}
+EDITS = ("suspend", "delete", "extend")
+MOST_ATTEMPTS = 3
+"""The first, one on the user's budget, one on that of the infrastructure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the invariants read of a ModelTraining's status."""
+
+    uid: str
+    ended: str | None
+    reason: str
+    run: str | None
+    version: str | None
+    attempts: int
+    suspended: bool
+
+    @classmethod
+    def of(cls, raw: Manifest) -> Status:
+        status = raw.get("status") or {}
+        succeeded = condition(raw, "Succeeded")
+        state = succeeded.get("status", "Unknown")
+        return cls(
+            uid=raw["metadata"]["uid"],
+            ended=None if state == "Unknown" else state,
+            reason=succeeded.get("reason", ""),
+            run=(status.get("run") or {}).get("id"),
+            version=(status.get("registered") or {}).get("version"),
+            attempts=max((attempt["number"] for attempt in status.get("attempts", ())), default=0),
+            suspended=bool(raw["spec"].get("suspend")),
+        )
+
+
+def condition(raw: Manifest, type_: str) -> Manifest:
+    found = (one for one in (raw.get("status") or {}).get("conditions", ()) if one["type"] == type_)
+    return next(found, {})
+
+
+class TrainingWorld(World):
+    """``wishes``: which edits people may make."""
+
+    def __init__(self, *args: object, wishes: tuple[str, ...] = EDITS, **more: object) -> None:
+        super().__init__(*args, **more)  # type: ignore[arg-type]
+        self.wishes = wishes
+
+    def begin(self, state: State) -> State:
+        return changed(state, {(KIND, NAME): custom(KIND, NAME, "a1111111", SPEC)})
+
+    def edits(self, state: State) -> Iterator[Happening]:
+        raw = find(state, KIND, NAME)
+        if raw is None:
+            life = made_so_far(state, KIND, NAME) + 1
+            again = custom(KIND, NAME, f"a{life}111111", SPEC, state.time)
+            yield Happening("the same ModelTraining is made again", {(KIND, NAME): again})
+            return
+        if "suspend" in self.wishes:
+            suspended = not raw["spec"].get("suspend")
+            told = "somebody suspends the training" if suspended else "somebody lets the training go on"
+            yield Happening(told, {(KIND, NAME): with_spec(raw, suspend=suspended)})
+        if "extend" in self.wishes:
+            longer = raw["spec"]["deadlineSeconds"] + 600
+            yield Happening("somebody extends its deadline", {(KIND, NAME): with_spec(raw, deadlineSeconds=longer)})
+        if "delete" in self.wishes:
+            yield Happening("somebody deletes the ModelTraining", {(KIND, NAME): None})
+
+    def invariants(self, before: State, step: Step[State]) -> Iterable[str]:
+        return training_invariants(before, step)
+
+    def at_rest(self, state: State) -> str | None:
+        return next((wrong for raw in all_of(state, KIND) if (wrong := training_rest(state, raw))), None)
+
+
+def with_spec(raw: Manifest, **spec: object) -> Manifest:
+    """``raw`` after somebody changed fields of its spec."""
+    metadata = raw["metadata"] | {"generation": raw["metadata"]["generation"] + 1}
+    return raw | {"metadata": metadata, "spec": {k: v for k, v in (raw["spec"] | spec).items() if v is not None}}
+
+
+# --- invariants --------------------------------------------------------------------------------------------------
+def training_invariants(before: State, step: Step[State]) -> Iterator[str]:
+    """Of each ModelTraining there is."""
+    after = step.after
+    if after.store != before.store:
+        yield from _jobs(before, step)
+        for raw in all_of(after, KIND):
+            yield from _terminal(before, after, raw)
+    if after.registry != before.registry:
+        yield from _registered(VALUES[after.registry])
+
+
+def _jobs(before: State, step: Step[State]) -> Iterator[str]:
+    after = step.after
+    by_owner: dict[str, list[str]] = {}
+    for job in training_jobs(after):
+        owner = job["metadata"]["labels"][names.LABEL_OWNER_UID]
+        by_owner.setdefault(owner, []).append(job["metadata"]["name"])
+        if int(job["metadata"]["labels"][names.LABEL_ATTEMPT]) > MOST_ATTEMPTS:
+            yield f"budget: {job['metadata']['name']} is more than its retries allow"
+    live = {job["metadata"]["name"] for job in training_jobs(after) if is_live(job)}
+    for owner, found in by_owner.items():
+        alive = sorted(live & set(found))
+        if len(alive) > 1:
+            yield f"two Jobs of one training are live: {', '.join(alive)}"
+        if not step.by_operator:
+            continue
+        have = {job["metadata"]["name"] for job in training_jobs(before)}
+        new = set(found) - have
+        ended = [raw for raw in all_of(before, KIND) if raw["metadata"]["uid"] == owner and Status.of(raw).ended]
+        if new and ended:
+            yield f"Job {', '.join(sorted(new))} is made for a training that has ended"
+
+
+def training_jobs(state: State) -> list[Manifest]:
+    return [job for job in all_of(state, "Job") if job["metadata"]["labels"].get(names.LABEL_COMPONENT) == "training"]
+
+
+def _terminal(before: State, after: State, raw: Manifest) -> Iterator[str]:
+    was = find(before, KIND, raw["metadata"]["name"])
+    if was is None or was is raw:
+        return
+    old, new = Status.of(was), Status.of(raw)
+    if old.uid != new.uid:
+        return
+    if old.ended and (old.ended, old.reason, old.version) != (new.ended, new.reason, new.version):
+        yield f"terminal stays terminal: {old.ended}/{old.reason} became {new.ended}/{new.reason}"
+    if old.run and old.run != new.run:
+        yield f"the training has another run: {old.run} became {new.run}"
+
+
+def _registered(registry: Registry) -> Iterator[str]:
+    uids = [run.uid for run in registry.runs]
+    if len(uids) != len(set(uids)):
+        yield f"two MLflow runs for one training: {uids}"
+    runs = [version.run for version in registry.versions if version.key is not None]
+    if len(runs) != len(set(runs)):
+        yield f"two versions for one run: {runs}"
+    keys = [version.key for version in registry.versions if version.key is not None]
+    if len(keys) != len(set(keys)):
+        yield "once means once: two versions of one key"
+
+
+def training_rest(state: State, raw: Manifest) -> str | None:
+    """What is wrong with a training in which nothing happens any more."""
+    status = Status.of(raw)
+    registry: Registry = VALUES[state.registry]
+    jobs = [j for j in training_jobs(state) if j["metadata"]["labels"][names.LABEL_OWNER_UID] == status.uid]
+    if status.ended is None:
+        return None if status.suspended else f"the training rests before its end: {status.reason}"
+    if jobs:
+        return f"Jobs are left after the time to live: {[job['metadata']['name'] for job in jobs]}"
+    run = next((run for run in registry.runs if run.uid == status.uid), None)
+    if run is not None and run.status is None:
+        return f"the training has ended and its run {run.id} has not"
+    if status.ended == "True" and not any(version.number == status.version for version in registry.versions):
+        return f"the training succeeded and version {status.version} is not registered"
+    return None
