@@ -9,6 +9,7 @@ from pathlib import Path
 
 from e2e.cluster import Cluster, binaries
 from e2e.images import Image, build
+from e2e.images.catalogue import published
 from e2e.progress import step
 
 SYSTEM = "modelcycle-system"
@@ -18,7 +19,6 @@ SCRAPE_SECONDS = 1
 
 _CHART = Path(__file__).resolve().parents[1] / "helm" / "modelcycle"
 _IN_CHART = ("operator", "serving", "mlflow", "prometheus")
-_PUBLISHED = "localhost/modelcycle/{name}:0.1.0"
 
 
 class InstallError(Exception):
@@ -70,4 +70,4 @@ def _present(cluster: Cluster) -> frozenset[str]:
 
 def local_names(images: Mapping[str, Image]) -> dict[str, str]:
     """The images' names in the samples, and what they are called on this cluster."""
-    return {_PUBLISHED.format(name=image.name): image.reference for image in images.values()}
+    return {published(image.reference): image.reference for image in images.values()}

@@ -51,12 +51,12 @@ class Layout:
         (self.folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}', encoding="utf-8")
         self._write_index(descriptor)
 
-    def pack(self, reference: str, archive: Path) -> None:
-        """Write one of the images to a tar, and forget all others."""
+    def pack(self, archive: Path, reference: str, *others: str) -> None:
+        """Write one of the images to a tar, under its name and ``others``, and forget the other images."""
         index = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
         (found,) = (each for each in index["manifests"] if each.get("annotations", {}).get(REFERENCE) == reference)
-        found["annotations"][_CONTAINERD_NAME] = reference
-        self._write_index(found)
+        names = ({REFERENCE: name, _CONTAINERD_NAME: name} for name in (reference, *others))
+        self._write_index(*(found | {"annotations": annotations} for annotations in names))
         blobs = self._blobs_of(found)
         for blob in self.blobs.iterdir():
             if blob.name not in blobs:
@@ -71,6 +71,6 @@ class Layout:
         parts = [manifest["config"], *manifest["layers"]]
         return list(dict.fromkeys([name, *(part["digest"].removeprefix("sha256:") for part in parts)]))
 
-    def _write_index(self, descriptor: dict[str, Any]) -> None:
-        index = {"schemaVersion": 2, "manifests": [descriptor]}
+    def _write_index(self, *descriptors: dict[str, Any]) -> None:
+        index = {"schemaVersion": 2, "manifests": descriptors}
         (self.folder / "index.json").write_text(json.dumps(index), encoding="utf-8")

@@ -13,6 +13,7 @@ from pathlib import Path
 from e2e.images.archives import Layout
 from e2e.images.builder import BuildRequest, RunRequest
 from e2e.images.cache import replacing
+from e2e.images.catalogue import published
 from e2e.images.commands import output_of, run_logged, succeeds
 from e2e.images.errors import ImagesError
 
@@ -124,14 +125,14 @@ class Buildah:
             push = self.command("push", "--quiet", reference, f"oci:{layout.folder}:{reference}")
             run_logged(push, log, advice=_ADVICE)
         with replacing(archive) as partial:
-            layout.pack(reference, partial)
+            layout.pack(partial, reference, published(reference))
 
     def _layers(self, reference: str) -> list[str]:
         image = json.loads(output_of(self.command("inspect", "--type=image", reference)))
         return [str(layer) for layer in image["OCIv1"]["rootfs"]["diff_ids"]]
 
     def load(self, archive: Path, reference: str, log: Path) -> None:
-        self._take(f"oci-archive:{archive}", reference, log)
+        self._take(f"oci-archive:{archive}:{reference}", reference, log)
 
     def _take(self, source: str, reference: str, log: Path) -> None:
         """Bring an image from somewhere else, and call it `reference`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,12 @@ DEFAULT_REPOSITORY = "localhost/modelcycle"
 
 _PACKAGE = ("LICENSE", "pyproject.toml", "requirements/build.txt")
 _DEFAULT_BASE = re.compile(r"\AARG BASE_IMAGE=(?P<reference>\S+)\n")
+
+
+def published(reference: str) -> str:
+    """The name that a release of this version has, which samples use, of an image that is called by its content."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    return f"{reference.rpartition(':')[0]}:{version}"
 
 
 @dataclass(frozen=True, slots=True)

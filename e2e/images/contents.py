@@ -16,6 +16,7 @@ from e2e.images.catalogue import Recipe
 from e2e.images.errors import ImagesError
 
 KEY_LENGTH = 16
+_ARCHIVE_FORMAT = "two names"  # to be changed when archives are packed in another way
 # Layer caches look at times and modes, which differ from clone to clone. Wheels are zip files: no year before 1980.
 _MTIME = 315_619_200
 # Bytecode is the interpreter's own, and no image reads what we write for people.
@@ -43,7 +44,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def key_of(recipe: Recipe, root: Path, base_key: str) -> str:
     """Give the image's content key: it changes with the base, and with every file that goes in."""
-    digest = hashlib.sha256(f"{recipe.name}\0{base_key}\0".encode())
+    digest = hashlib.sha256(f"{_ARCHIVE_FORMAT}\0{recipe.name}\0{base_key}\0".encode())
     for path in files_of(recipe, root):
         content = hashlib.sha256((root / path).read_bytes()).hexdigest()
         digest.update(f"{path.as_posix()}\0{_mode(root / path):o}\0{content}\0".encode())

@@ -56,7 +56,7 @@ def blobs(*contents: bytes) -> set[str]:
 
 
 def test_an_archive_is_a_layout_with_the_name_where_runtimes_look_for_it(layout: Layout, tmp_path: Path) -> None:
-    layout.pack(NAME, tmp_path / "image.tar")
+    layout.pack(tmp_path / "image.tar", NAME)
     files = content(tmp_path / "image.tar")
     assert json.loads(files["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
     assert set(files) - {"oci-layout", "index.json"} == blobs(manifest(BASE, SOURCES), CONFIG, BASE, SOURCES)
@@ -68,6 +68,17 @@ def test_an_archive_is_a_layout_with_the_name_where_runtimes_look_for_it(layout:
     }
 
 
+def test_an_archive_may_give_its_image_several_names(layout: Layout, tmp_path: Path) -> None:
+    for _ in range(2):  # the layout is packed again by the next build
+        layout.pack(tmp_path / "image.tar", NAME, "localhost/modelcycle/sample:1.2.3")
+    described = json.loads(content(tmp_path / "image.tar")["index.json"])["manifests"]
+    assert [one["annotations"]["io.containerd.image.name"] for one in described] == [
+        NAME,
+        "localhost/modelcycle/sample:1.2.3",
+    ]
+    assert len({one["digest"] for one in described}) == 1
+
+
 def test_an_image_that_was_added_takes_the_place_of_the_earlier_one(layout: Layout, tmp_path: Path) -> None:
     new_manifest, new_name = manifest(BASE, b"new sources"), f"{NAME}-new"
     for blob in (new_manifest, b"new sources"):
@@ -77,7 +88,7 @@ def test_an_image_that_was_added_takes_the_place_of_the_earlier_one(layout: Layo
     index["manifests"].append({"digest": digest, "annotations": annotations})
     (layout.folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
 
-    layout.pack(new_name, tmp_path / "image.tar")
+    layout.pack(tmp_path / "image.tar", new_name)
 
     files = content(tmp_path / "image.tar")
     assert only_manifest(files)["digest"] == digest

@@ -117,7 +117,7 @@ def test_an_export_reads_slow_layers_once(
 
 def test_an_image_comes_back_from_its_archive_under_its_name(buildah: Buildah, programs: Programs, log: Path) -> None:
     buildah.load(Path("/images/sample.tar"), REFERENCE, log)
-    assert words(programs) == ["pull --quiet oci-archive:/images/sample.tar", f"tag 0123abcd {REFERENCE}"]
+    assert words(programs) == [f"pull --quiet oci-archive:/images/sample.tar:{REFERENCE}", f"tag 0123abcd {REFERENCE}"]
 
 
 def test_public_images_are_asked_for_without_guessing_a_registry(
