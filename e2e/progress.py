@@ -11,6 +11,7 @@ Lines go to stderr, so that stdout stays free for what a command prints for othe
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import threading
@@ -37,7 +38,7 @@ def say(message: str) -> None:
 
 @contextmanager
 def step(message: str, *, detail: Callable[[], str] | None = None, quiet: bool = False) -> Iterator[None]:
-    """Announce a step, say every 15 seconds that it goes on, and how long it took or that it failed.
+    """Announce a step, say every 15 seconds (later every minute) that it goes on, and at last how long it took.
 
     `detail` gives a few words for the "still at it" lines (a log's last line, a count). `quiet` leaves out the first
     line, for steps that usually take less than a second.
@@ -61,6 +62,9 @@ def step(message: str, *, detail: Callable[[], str] | None = None, quiet: bool =
 
 
 def _tick(message: str, started: float, finished: threading.Event, detail: Callable[[], str] | None) -> None:
-    while not finished.wait(HEARTBEAT_SECONDS):
+    for beat in itertools.count():
+        # After the first minute once a minute: what takes that long is not watched line by line.
+        if finished.wait(HEARTBEAT_SECONDS * (1 if beat < 4 else 4)):
+            return
         words = detail() if detail else ""
         say(f"{message}: still at it after {time.monotonic() - started:.0f}s" + (f" ({words})" if words else ""))

@@ -119,6 +119,7 @@ def _mark_retrains(axes: Axes, results: Results, height: Floats) -> None:
         axes.annotate(
             words, (days[place], height[place]), (0, 10), textcoords="offset points",
             ha="center", size=8.5, color=COLORS["loop"] if good else "#667",
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
         )  # fmt: skip
 
 

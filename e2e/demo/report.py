@@ -52,6 +52,7 @@ def render_page(results: Results) -> str:
         first=results.days[0],
         last=results.days[-1],
         trained_until=results.replayed.get("asOf", "2006")[:4],
+        conclusion=conclude(results),
         retrains=results.retrains,
         outcomes=OUTCOMES,
         periods=[one | {"best": min(one[name] for name in SERIES)} for one in results.periods()],
@@ -83,6 +84,18 @@ def _retrain_line(one: dict[str, Any]) -> str:
     return (
         f"  {one['date']}  {one['trigger']} {evidence['value']} > {evidence['threshold']}; {said}; "
         f"version {one['versions']['challenger']} {OUTCOMES[one['verdict']]}"
+    )
+
+
+def conclude(results: Results) -> str:
+    """What came of it, in a sentence."""
+    took_over, totals = promoted(results), results.totals()
+    if not took_over:
+        return f"Of {len(results.retrains)} retrained models none took over, so that the first one served all days."
+    percent = 100 * (totals["loop"] / totals["static"] - 1)
+    return (
+        f"Of {len(results.retrains)} retrained models {len(took_over)} took over, the first on {took_over[0]['date']}; "
+        f"over all days the error is {abs(percent):.0f} % {'higher' if percent > 0 else 'lower'} than the first model's."
     )
 
 

@@ -16,6 +16,7 @@ from e2e.demo.looks import KINDS, looking
 from e2e.demo.manifests import replay_manifests
 from e2e.demo.market import day_of, first_row_from, load_market
 from e2e.demo.settings import DEPLOYMENT, FIRST_TRAINING, POLICY, REPLAY, SAMPLE_NAMESPACE, Settings
+from e2e.demo.story import events
 from e2e.images import Image
 from e2e.progress import say, step
 
@@ -188,25 +189,37 @@ def how_it_goes(kube: Kube) -> str:
 
 def wait_for_replay(kube: Kube) -> None:
     """Wait for the Job's end; its own timeouts say what it waited for."""
-    deadline = time.monotonic() + REPLAY_SECONDS
+    deadline, told = time.monotonic() + REPLAY_SECONDS, set[str]()
     while (job := kube.get("job", REPLAY)) is None or job_state(job) == "Running":
         if time.monotonic() > deadline:
             message = f"the replay took longer than {REPLAY_SECONDS} s; it said last: {last_log_line(kube)}"
             raise DemoError(message)
-        time.sleep(2)
+        tell_news(kube, told)
+        time.sleep(3)
+    tell_news(kube, told)
     if job_state(job) == "Failed":
         policy = kube.get("retrainpolicy", POLICY) or {}
         message = f"the replay failed: {last_log_line(kube)}; the policy says: {words_of(policy)}"
         raise DemoError(message)
 
 
+def tell_news(kube: Kube, told: set[str]) -> None:
+    """Print what the policy told as events, each once; ``told`` has those that were."""
+    selector = "--field-selector=involvedObject.kind=RetrainPolicy"
+    for event in events(json.loads(kube.kubectl("get", "events", selector, "-o", "json"))["items"]):
+        line = f"  {event['reason']}: {event['note']}"
+        if line not in told:
+            told.add(line)
+            say(line)
+
+
 def say_goodbye(run: Run) -> None:
     """How to look around, and how to take it down."""
     assert run.cluster is not None
-    say(f"report: {run.settings.out / 'report.html'}")
     kubectl = f"KUBECONFIG={run.cluster.kubeconfig} {binaries.program('kubectl')}"
     say(f"look around: {kubectl} -n {run.settings.namespace} get mt,md,rp")
-    say(f"take it down: make down NAME={run.settings.cluster}")
+    usual = run.settings.cluster == Settings().cluster
+    say("take it down: make down" + ("" if usual else f" NAME={run.settings.cluster}"))
 
 
 STAGES = (provide_cluster, provide_images, install_chart, prepare_data, live, collect)

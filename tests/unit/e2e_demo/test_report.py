@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from e2e.demo.report import OUTCOMES, render_page, render_table, write_report
+from e2e.demo.report import OUTCOMES, conclude, render_page, render_table, write_report
 from e2e.demo.results import SERIES, Results, as_json, assemble, correlations
 from modelcycle.api.v1alpha1.retrain_status import CycleOutcome
 from modelcycle_runtime.table import Table, TableColumns, nanoseconds
@@ -103,6 +104,16 @@ def test_the_terminal_shows_quarters_totals_and_every_retraining(results: Result
     assert any(line.startswith("all days") for line in lines)
     assert "2 retrainings, 1 of them took over:" in lines
     assert any("2007-12-01  loss 1.6 > 1.45" in line and "refused by the gate" in line for line in lines)
+
+
+def test_the_conclusion_is_a_sentence_of_the_numbers(results: Results) -> None:
+    assert re.fullmatch(
+        r"Of 2 retrained models 1 took over, the first on 2008-03-01; "
+        r"over all days the error is \d+ % lower than the first model's\.",
+        conclude(results),
+    )
+    none = replace(results, retrains=results.retrains[:1])
+    assert conclude(none).startswith("Of 1 retrained models none took over")
 
 
 def test_every_outcome_of_a_cycle_has_words() -> None:
