@@ -93,9 +93,10 @@ def conclude(results: Results) -> str:
     if not took_over:
         return f"Of {len(results.retrains)} retrained models none took over, so that the first one served all days."
     percent = 100 * (totals["loop"] / totals["static"] - 1)
+    than = f"{abs(percent):.0f} % {'higher' if percent > 0 else 'lower'} than"
     return (
         f"Of {len(results.retrains)} retrained models {len(took_over)} took over, the first on {took_over[0]['date']}; "
-        f"over all days the error is {abs(percent):.0f} % {'higher' if percent > 0 else 'lower'} than the first model's."
+        f"over all days the error is {than} the first model's."
     )
 
 
