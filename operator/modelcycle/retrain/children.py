@@ -89,10 +89,11 @@ def gate_job(evaluation: Evaluation) -> Manifest:
         "controller": True,
         "blockOwnerDeletion": True,
     }
+    champion = {names.LABEL_MODEL_VERSION: evaluation.champion.version} if evaluation.champion else {}
     metadata = {
         "name": gate_name(policy, number),
         "namespace": policy.namespace,
-        "labels": labels,
+        "labels": labels | champion,
         "ownerReferences": [owner],
     }
     return {

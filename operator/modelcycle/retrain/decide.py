@@ -13,12 +13,15 @@ from modelcycle import constants as names
 from modelcycle.api.v1alpha1.retrain import Mode
 from modelcycle.api.v1alpha1.retrain_status import CycleOutcome, Decision, Evidence, EvidenceState, RetrainStatus
 from modelcycle.core.plan import Plan
+from modelcycle.registry.port import ModelReading
 from modelcycle.retrain import cycle as cycles
+from modelcycle.retrain.champion import another_serves, read
 from modelcycle.retrain.draft import Draft
 from modelcycle.retrain.evidence import number, persisted
-from modelcycle.retrain.guards import Hold, Situation, held_back
+from modelcycle.retrain.guards import Hold, Situation, held_back, held_by_pin
 from modelcycle.retrain.metrics import Source
 from modelcycle.retrain.observed import Deployment, Policy, PolicyObserved
+from modelcycle.retrain.phases import advance
 from modelcycle.retrain.status import Stall, stall_event, stalled, watching
 from modelcycle.retrain.watch import Findings, described, watch
 
@@ -86,16 +89,17 @@ def _endpoint_missing(policy: Policy, deployment: Deployment) -> Stall:
 
 # --- judging ---------------------------------------------------------------------------------------------------------
 def _judge(draft: Draft, source: Source) -> Hold | None:
-    """Watch, then go on with the cycle or perhaps start one. Gives what holds a firing trigger back, if anything."""
+    """Watch, then go on with the cycle or perhaps start one. Gives what holds the cycle or a firing trigger back."""
     findings = () if draft.spec.suspend else watch(draft, source)
     _abort_if_asked(draft)
     if draft.status.cycle is not None:
-        cycles.advance(draft, draft.status.cycle)
-        return None
+        advance(draft, draft.status.cycle)
+        return draft.waits
     if draft.spec.suspend:
         return None
-    if _asked_for(draft):
-        return None
+    asked = _asked_for(draft)
+    if asked is not None:
+        return _start_as_asked(draft, asked)
     return _start_if_due(draft, findings)
 
 
@@ -109,16 +113,20 @@ def _abort_if_asked(draft: Draft) -> None:
     draft.change(handled=handled.evolve(abort=asked))
 
 
-def _asked_for(draft: Draft) -> bool:
-    """A person asks for a cycle: neither triggers nor cooldown nor budget have a say."""
+def _asked_for(draft: Draft) -> str | None:
     asked = draft.policy.annotations.get(names.ANNOTATION_RETRAIN)
-    handled = draft.status.handled
-    if not asked or asked == handled.retrain:
-        return False
-    draft.change(handled=handled.evolve(retrain=asked))
+    return asked if asked and asked != draft.status.handled.retrain else None
+
+
+def _start_as_asked(draft: Draft, asked: str) -> Hold | None:
+    """A person asks for a cycle: neither triggers nor cooldown nor budget have a say. Only a pin has."""
+    hold = held_by_pin(draft.deployment)
+    if hold is not None:
+        return hold
+    draft.change(handled=draft.status.handled.evolve(retrain=asked))
     evidence = Evidence(watermark=draft.status.evaluated.watermark, detail=f"asked for by annotation {asked}")
     cycles.start(draft, evidence, f"asked for by annotation {asked}")
-    return True
+    return None
 
 
 def _start_if_due(draft: Draft, findings: Findings) -> Hold | None:
@@ -129,6 +137,10 @@ def _start_if_due(draft: Draft, findings: Findings) -> Hold | None:
     hold = held_back(Situation(draft.spec, draft.status, draft.deployment, draft.now))
     if hold is not None:
         draft.look_again_at(hold.until)
+        return hold
+    found = read(draft)
+    hold = another_serves(draft.deployment, found) if isinstance(found, ModelReading) else found
+    if hold is not None or found is None:
         return hold
     if draft.spec.mode is Mode.OBSERVE:
         _write_down(draft, evidence, reason)

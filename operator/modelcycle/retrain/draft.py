@@ -8,13 +8,17 @@ from typing import Any
 from modelcycle.api.v1alpha1.retrain import RetrainSpec
 from modelcycle.api.v1alpha1.retrain_status import RetrainStatus
 from modelcycle.core.plan import Effect, Event, EventType, FactRequest, Manifest, Outcome, Plan, Ref
+from modelcycle.retrain.guards import Hold
 from modelcycle.retrain.metrics import Ask
 from modelcycle.retrain.observed import Deployment, Policy, PolicyObserved
 from modelcycle.settings import MlflowEndpoint
 
 
 class Draft:
-    """Collects what a policy's plan consists of. ``doing``: what a cycle that is under way waits for, for people."""
+    """Collects what a policy's plan consists of.
+
+    ``doing``: what a cycle that is under way waits for, for people. ``waits``: why it goes no further, if it can't.
+    """
 
     def __init__(self, observed: PolicyObserved, now: datetime, deployment: Deployment, mlflow: MlflowEndpoint) -> None:
         self.observed = observed
@@ -23,6 +27,7 @@ class Draft:
         self.mlflow = mlflow
         self.status: RetrainStatus = observed.resource.status
         self.doing = ""
+        self.waits: Hold | None = None
         self._apply: list[Manifest] = []
         self._create: list[Manifest] = []
         self._delete: list[Ref] = []
@@ -58,6 +63,9 @@ class Draft:
 
     def want(self, ask: Ask) -> None:
         self._facts |= ask.facts
+
+    def keep_fresh(self, fact: FactRequest) -> None:
+        self._facts.add(fact)
 
     def apply(self, manifest: Manifest) -> None:
         self._apply.append(manifest)

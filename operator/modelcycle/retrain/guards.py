@@ -1,4 +1,4 @@
-"""What holds a firing trigger back: health, cooldown, new data, budget, a model that retraining does not mend."""
+"""What holds a firing trigger back: a pin, health, cooldown, new data, budget, no better model."""
 
 from __future__ import annotations
 
@@ -38,6 +38,22 @@ class Situation:
 def held_back(situation: Situation) -> Hold | None:
     """The first guard that holds, if any."""
     return next((hold for guard in GUARDS if (hold := guard(situation)) is not None), None)
+
+
+def pinned(situation: Situation) -> Hold | None:
+    """What serves was chosen by a person: its loss is no reason to train, and it is not what a challenger must beat."""
+    return held_by_pin(situation.deployment)
+
+
+def held_by_pin(deployment: Deployment) -> Hold | None:
+    version = deployment.spec.model.version
+    if version is None:
+        return None
+    message = (
+        f"version {version} is pinned, so no cycle starts and none sets a challenger: "
+        f"remove spec.model.version of ModelDeployment {deployment.name} to go on"
+    )
+    return Hold("Pinned", message)
 
 
 def not_serving(situation: Situation) -> Hold | None:
@@ -112,6 +128,7 @@ def no_watermark(situation: Situation) -> Hold | None:
 
 
 GUARDS: tuple[Callable[[Situation], Hold | None], ...] = (
+    pinned,
     not_serving,
     rollout_under_way,
     cooling_down,

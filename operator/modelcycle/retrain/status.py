@@ -45,7 +45,7 @@ def stall_event(policy: Policy, stall: Stall) -> tuple[Event, ...]:
 def watching(
     policy: Policy, status: RetrainStatus, doing: str, hold: Hold | None, *, suspended: bool, now: datetime
 ) -> RetrainStatus:
-    """The status of a policy that works. ``doing``: what its cycle is at; ``hold``: what keeps a trigger waiting."""
+    """The status of a policy that works. ``doing``: what its cycle is at; ``hold``: what it or a trigger awaits."""
     judgements = [
         Judgement("Ready", TRUE, "Watching", "the policy works"),
         _drift(status.triggers),
@@ -85,7 +85,8 @@ def _drift(triggers: tuple[TriggerStatus, ...]) -> Judgement:
 
 def _retraining(status: RetrainStatus, doing: str, hold: Hold | None) -> Judgement:
     if status.cycle is not None:
-        return Judgement("Retraining", TRUE, status.cycle.phase.value, f"cycle {status.cycle.number}: {doing}")
+        reason, message = (hold.reason, hold.message) if hold else (status.cycle.phase.value, doing)
+        return Judgement("Retraining", TRUE, reason, f"cycle {status.cycle.number}: {message}")
     if hold is not None:
         return Judgement("Retraining", FALSE, hold.reason, hold.message)
     return Judgement("Retraining", FALSE, "Idle", "no cycle is under way")
@@ -98,7 +99,8 @@ def _summary(status: RetrainStatus, doing: str, hold: Hold | None, *, suspended:
     if suspended:
         parts.append("Suspended.")
     if status.cycle is not None:
-        parts.append(f"Cycle {status.cycle.number} ({status.cycle.phase.value}): {doing}.")
+        phase, what = status.cycle.phase.value, f"waits ({hold.reason}): {hold.message}" if hold else doing
+        parts.append(f"Cycle {status.cycle.number} ({phase}): {what}.")
     elif hold is not None:
         parts.append(f"Held back ({hold.reason}): {hold.message}.")
     return " ".join(part for part in parts if part) or "Waiting for a version to serve."

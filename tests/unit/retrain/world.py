@@ -22,7 +22,7 @@ from modelcycle.core.conditions import find
 from modelcycle.core.observed import ContainerView, JobView, PodView, Resource
 from modelcycle.core.plan import Effect, Fact, FactRequest, Outcome, Plan
 from modelcycle.metricstore.port import MetricQuery, Reading, Series
-from modelcycle.registry.port import ReadVersion, SetAlias, SetVersionTags, VersionInfo
+from modelcycle.registry.port import ModelFact, ModelReading, ReadVersion, SetAlias, SetVersionTags, VersionInfo
 from modelcycle.retrain.decide import decide
 from modelcycle.retrain.observed import PolicyObserved
 from modelcycle.settings import Endpoints, MlflowEndpoint, PrometheusEndpoint, Settings
@@ -86,6 +86,9 @@ class World:
         self.asked: list[Effect] = []
         self.deployment_exists = True
         self.baseline_loss: str | None = None
+        self.champion: str | None = None
+        self.model: dict[str, Any] = {}
+        self.registry_error: str | None = None
 
     # --- the outside -------------------------------------------------------------------------------------------------
     def give_rows(self, rows: int, loss: float, version: str = "1", event_time: datetime | None = None) -> None:
@@ -143,7 +146,7 @@ class World:
         """The gate's Job ends with these last words."""
         assert self.applied
         name = self.applied[-1]["metadata"]["name"]
-        labels = {names.LABEL_CYCLE: str(self.status.last_cycle)}
+        labels = self.applied[-1]["metadata"]["labels"]
         self.jobs = (JobView("quant", name, "j", labels, None, self.now, complete=complete, failed=not complete),)
         container = ContainerView("gate", exit_code=0 if complete else 1, terminated_message=said)
         self.pods = (PodView("quant", f"{name}-x", "p", {}, self.now, "Succeeded", containers=(container,)),)
@@ -163,12 +166,24 @@ class World:
     def events(self) -> list[str]:
         return list(self._transitions.values())
 
+    @property
+    def deployment_spec(self) -> DeploymentSpec:
+        return DeploymentSpec.model_validate({"model": {"name": "quant.hedge"} | self.model})
+
+    def _registered(self) -> Fact:
+        """The champion alias names ``champion``, or what serves if that is not set."""
+        if self.registry_error:
+            return Fact(None, error=self.registry_error)
+        serving = self.md_status.stable.version if self.md_status.stable else None
+        named = self.champion or serving
+        return Fact(self.now, ModelReading(True, (("champion", named),) if named else ()))
+
     # --- passes ------------------------------------------------------------------------------------------------------
     def observed(self) -> PolicyObserved:
         policy = Resource(
             "quant", "keep-good", UID, 1, "1", BORN, self.spec, self.status, {}, annotations=self.annotations
         )
-        deployment = Resource("quant", "hedge", "md", 1, "1", BORN, DEPLOYMENT_SPEC, self.md_status, {})
+        deployment = Resource("quant", "hedge", "md", 1, "1", BORN, self.deployment_spec, self.md_status, {})
         facts: dict[FactRequest, Fact] = {
             request: Fact(None, error=self.metrics_error)
             if self.metrics_error
@@ -176,6 +191,7 @@ class World:
             for request in self.facts
             if isinstance(request, MetricQuery)
         }
+        facts |= {request: self._registered() for request in self.facts if isinstance(request, ModelFact)}
         return PolicyObserved(
             policy,
             SETTINGS,
@@ -239,7 +255,6 @@ PASSED = (
     '"challengerLoss": "1.1", "pValue": "0.01", "message": "better"}'
 )
 REJECTED = PASSED.replace("Passed", "Rejected").replace("Better", "NotBetter")
-DEPLOYMENT_SPEC = DeploymentSpec.model_validate({"model": {"name": "quant.hedge"}})
 TRAINING_SPEC = TrainingSpec.model_validate({"image": "train:1", "register": {"model": "quant.hedge"}})
 
 

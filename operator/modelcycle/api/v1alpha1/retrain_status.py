@@ -133,7 +133,9 @@ class Cycle(ApiModel):
     training: Annotated[LabelName, Field(description="Name of the ModelTraining.")]
     as_of: Annotated[Timestamp | None, Field(description="Up to when the training may know the world.")] = None
     evidence: Annotated[Evidence, Field(description="Why it was started.")] = Evidence()
-    champion: Annotated[ModelVersionNumber | None, Field(description="Champion at its start.")] = None
+    champion: Annotated[
+        ModelVersionNumber | None, Field(description="Champion at its start, then the one that the gate compares with.")
+    ] = None
     version: Annotated[ModelVersionNumber | None, Field(description="Version that the training became.")] = None
     gate: Annotated[GateResult | None, Field(description="Verdict of the gate.")] = None
 
