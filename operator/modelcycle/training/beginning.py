@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from modelcycle.api.v1alpha1.training import RunReference, TrainingStatus
+from modelcycle.api.v1alpha1.training import RunReference
 from modelcycle.core.plan import Event
 from modelcycle.registry.port import EnsureRun, FindRegistered, RunInfo, VersionInfo
 from modelcycle.settings import MlflowEndpoint
 from modelcycle.training import children, identity
 from modelcycle.training.case import SUSPENDED, Case, TrainingPlan, asking
 from modelcycle.training.ending import registered_version
+from modelcycle.training.kept import kept
 from modelcycle.training.status import Stage
 
 
@@ -32,11 +33,14 @@ def misplaced(training: children.Training, endpoint: MlflowEndpoint | None) -> S
     return None
 
 
-def with_key(case: Case) -> TrainingStatus:
-    if case.status.key:
-        return case.status
-    key = identity.key(case.observed.settings.cluster_id, case.training)
-    return case.status.evolve(key=key)
+def with_key(case: Case) -> Case:
+    """The key goes to the status together with the digests that are in it, once the copies are there; then it stays."""
+    code = kept(case, 1)
+    if case.status.key or code is None:
+        return case
+    key = identity.key(case.observed.settings.cluster_id, case.training, code)
+    kept_code = code if children.copies(case.training) else None
+    return case.with_status(case.status.evolve(key=key, code=kept_code)).unblocked()
 
 
 def known(case: Case) -> TrainingPlan | None:
@@ -52,8 +56,9 @@ def known(case: Case) -> TrainingPlan | None:
         return None
     version: VersionInfo = outcome.value
     status = case.status.evolve(registered=registered_version(version), completion_time=case.now)
+    code = " and the same content of its ConfigMaps" if status.code else ""
     message = (
-        f"{version.model} version {version.version} was trained from this very spec before; "
+        f"{version.model} version {version.version} was trained from this very spec{code} before; "
         "set spec.nonce in a resource of a new name to train again"
     )
     event = Event("AlreadyRegistered", message, transition=f"known-{version.version}")
@@ -63,7 +68,7 @@ def known(case: Case) -> TrainingPlan | None:
 def suspended_before_start(case: Case) -> TrainingPlan | None:
     if not case.training.spec.suspend or case.observed.jobs or case.status.attempts:
         return None
-    return case.plan(SUSPENDED)
+    return case.unblocked().plan(SUSPENDED)
 
 
 def make_run(case: Case) -> TrainingPlan:

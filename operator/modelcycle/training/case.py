@@ -31,6 +31,10 @@ class Case:
     def with_status(self, status: TrainingStatus) -> Case:
         return replace(self, status=status)
 
+    def unblocked(self) -> Case:
+        """Nothing keeps it from starting any more; what may come to do so has its whole time."""
+        return self.with_status(self.status.evolve(blocked_since=None, blocked_reason=None))
+
     def outcome(self, effect: Effect) -> Outcome | None:
         return self.observed.outcomes.get(effect)
 

@@ -58,8 +58,8 @@ def job_name(training: Training, attempt: int) -> str:
     return child_name(training.name, training.uid, attempt)
 
 
-def copies(training: Training) -> dict[str, KeepConfigMap]:
-    """What of its ConfigMaps is to be kept, by the field of ``KeptCode``."""
+def copies(training: Training, attempt: int = 1) -> dict[str, KeepConfigMap]:
+    """What of its ConfigMaps is to be there before ``attempt``, by the field of ``KeptCode``."""
     spec = training.spec
     picks: dict[str, tuple[Pick, ...]] = {
         FILES: (Pick(spec.config_map),) if spec.config_map else (),
@@ -68,7 +68,7 @@ def copies(training: Training) -> dict[str, KeepConfigMap]:
         ),
     }
     return {
-        part: KeepConfigMap(canonical(_copy(training, part)).decode(), wanted)
+        part: KeepConfigMap(canonical(_copy(training, part)).decode(), wanted, attempt)
         for part, wanted in picks.items()
         if wanted
     }

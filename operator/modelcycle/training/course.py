@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from modelcycle.api.v1alpha1.training import Attempt, AttemptState, FailureClass, KeptCode
+from modelcycle.api.v1alpha1.training import Attempt, AttemptState, FailureClass
 from modelcycle.core.observed import JobView, PodView, awaits_last_words
-from modelcycle.core.plan import Effect, Event, EventType, Manifest, Plan
-from modelcycle.errors import Missing
+from modelcycle.core.plan import Event, Manifest, Plan
 from modelcycle.settings import MlflowEndpoint
 from modelcycle.training import attempts, children
 from modelcycle.training.case import SUSPENDED, Case, TrainingPlan
 from modelcycle.training.ending import completed, failed, over, register, retrying, with_pod_facts
-from modelcycle.training.failures import Blockade, blockade, may_retry
+from modelcycle.training.failures import blockade, may_retry
+from modelcycle.training.kept import COPYING, keep, kept
+from modelcycle.training.obstacles import NO_POD_GRACE, blocked, no_pod
 from modelcycle.training.status import Stage
 
 LAST_WORDS = timedelta(seconds=2)
-NO_POD_GRACE = timedelta(seconds=60)
 
 
 def attempt(case: Case, endpoint: MlflowEndpoint, run_id: str) -> TrainingPlan:
     number = attempts.latest_number(case.training, case.observed.jobs)
     if number == 0:
-        return _start(case, endpoint, run_id, 1)
+        return _start(case, endpoint, run_id, 1, COPYING)
     job = attempts.find_job(case.training, case.observed.jobs, number)
     record = attempts.recorded(case.status, number)
     if record is not None and record.state is AttemptState.FAILED:
@@ -49,44 +49,29 @@ def _again(case: Case, endpoint: MlflowEndpoint, run_id: str, record: Attempt) -
     if not may_retry(case.training.spec.retries, case.status.failures, failure):
         return over(case, failure.value, f"attempt {record.number} failed: {record.message}")
     if case.training.spec.suspend:
-        return case.plan(SUSPENDED)
+        return case.unblocked().plan(SUSPENDED)
     due = attempts.retry_due(case.status, record)
     if due is not None and due > case.now:
         return case.plan(retrying(record.number, failure, record.message), look_again=due - case.now)
-    return _start(case, endpoint, run_id, record.number + 1)
+    return _start(case, endpoint, run_id, record.number + 1, retrying(record.number, failure, record.message))
 
 
 def _remaining(case: Case) -> int:
     return case.training.spec.deadline_seconds - case.status.running_seconds
 
 
-def _start(case: Case, endpoint: MlflowEndpoint, run_id: str, number: int) -> TrainingPlan:
+def _start(case: Case, endpoint: MlflowEndpoint, run_id: str, number: int, meanwhile: Stage) -> TrainingPlan:
+    """``meanwhile``: what is said until the copies of its ConfigMaps are seen to be there."""
     if _remaining(case) <= 0:
         return over(case, FailureClass.DEADLINE.value, "the attempts together used up deadlineSeconds")
-    keeping = _keep_code(case, number)
-    if keeping is not None:
-        return keeping
+    code = kept(case, number)
+    if code is None:
+        return keep(case, number, meanwhile)
+    if case.status.code is None and children.copies(case.training):
+        # An operator that kept no copies made the run. Digests are in the status before a pod can see what they are of.
+        return case.with_status(case.status.evolve(code=code)).plan(meanwhile)
     job = children.job(case.training, endpoint, run_id, number, _remaining(case))
     return _begun(case, Attempt(number=number, job=job["metadata"]["name"], started_at=case.now), apply=(job,))
-
-
-def _keep_code(case: Case, number: int) -> TrainingPlan | None:
-    """Copies of its ConfigMaps, before the first attempt; their digests are in the status before a pod can see them."""
-    effects = children.copies(case.training)
-    if case.status.code is not None or not effects:
-        return None
-    outcomes = {part: case.outcome(effect) for part, effect in effects.items()}
-    done = {part: outcome.value for part, outcome in outcomes.items() if outcome is not None and outcome.ok}
-    if len(done) == len(effects):
-        status = case.status.evolve(code=KeptCode(**done))
-        return case.with_status(status).plan(Stage("Preparing", "Its ConfigMaps are kept as they are now."))
-    open_ = tuple(effect for part, effect in effects.items() if part not in done)
-    failure = next((outcome for outcome in outcomes.values() if outcome is not None and not outcome.ok), None)
-    if failure is None:
-        return case.plan(Stage("Preparing", "Its ConfigMaps are being copied."), effects=open_)
-    if failure.retryable and failure.error_kind != Missing.__name__:
-        return case.plan(Stage("Preparing", f"Its ConfigMaps are being copied: {failure.error}"), effects=open_)
-    return _blocked(case, Blockade(FailureClass.CONFIG, failure.error or ""), number, effects=open_)
 
 
 def _begun(case: Case, attempt: Attempt, *, apply: tuple[Manifest, ...] = ()) -> TrainingPlan:
@@ -118,12 +103,13 @@ def _under_way(
     if case.training.spec.suspend:
         since = status.suspended_since or case.now
         event = Event("Suspended", f"attempt {number} is suspended", transition=f"suspended-{since.timestamp():.0f}")
-        return case.with_status(status.evolve(suspended_since=since)).plan(SUSPENDED, apply=apply, events=(event,))
+        case = case.with_status(status.evolve(suspended_since=since)).unblocked()
+        return case.plan(SUSPENDED, apply=apply, events=(event,))
     case = case.with_status(status.evolve(suspended_since=None))
-    obstacle = blockade(pod) or _no_pod(case, job, pod)
+    obstacle = blockade(pod) or no_pod(case, job, pod)
     if obstacle is not None:
-        return _blocked(case, obstacle, number, apply=apply)
-    case = case.with_status(case.status.evolve(blocked_since=None, blocked_reason=None))
+        return blocked(case, obstacle, number, apply=apply)
+    case = case.unblocked()
     if attempt.state is AttemptState.RUNNING:
         return case.plan(Stage("Running", f"Attempt {number} runs on node {attempt.node}."), apply=apply)
     pending = Stage("Pending", f"Attempt {number} is starting" + (f" on node {attempt.node}." if attempt.node else "."))
@@ -140,40 +126,3 @@ def _adjusted(case: Case, endpoint: MlflowEndpoint, run_id: str, job: JobView, n
     if (job.suspended, job.deadline) == (case.training.spec.suspend, max(1, remaining)):
         return ()
     return (children.job(case.training, endpoint, run_id, number, remaining, told=job.told_deadline),)
-
-
-def _no_pod(case: Case, job: JobView, pod: PodView | None) -> Blockade | None:
-    """A Job that got no pod for a minute: a quota or an admission policy refuses it, and says so only in an event."""
-    since = job.start_time or job.created
-    if pod is not None or job.suspended or case.now - since < NO_POD_GRACE:
-        return None
-    return Blockade(
-        FailureClass.CONFIG, f"no pod could be made; see: kubectl describe job -n {job.namespace} {job.name}"
-    )
-
-
-def _blocked(
-    case: Case,
-    obstacle: Blockade,
-    number: int,
-    *,
-    apply: tuple[Manifest, ...] = (),
-    effects: tuple[Effect, ...] = (),
-) -> TrainingPlan:
-    since = case.status.blocked_since or case.now
-    left = timedelta(seconds=case.training.spec.pending_deadline_seconds) - (case.now - since)
-    if left <= timedelta(0):
-        return over(case, obstacle.kind.value, f"it could not start within pendingDeadlineSeconds: {obstacle.message}")
-    status = case.status.evolve(blocked_since=since, blocked_reason=obstacle.kind.value)
-    event = Event(
-        obstacle.kind.value,
-        f"attempt {number} can't start: {obstacle.message}",
-        transition=f"blocked-{number}-{obstacle.kind.value}",
-        type=EventType.WARNING,
-    )
-    stage = Stage(
-        obstacle.kind.value,
-        f"Attempt {number} can't start: {obstacle.message}. It goes on by itself when that is mended, and gives up at "
-        f"{(case.now + left).strftime('%H:%M:%SZ')}.",
-    )
-    return case.with_status(status).plan(stage, apply=apply, effects=effects, events=(event,), look_again=left)

@@ -4,10 +4,10 @@ A chain of policies; the first that has something to say ends it::
 
     finished?  -> close the run, remove Jobs after their TTL, nothing else, ever
     stalled?   -> spec not understood, endpoint unknown, model name not allowed
+    code       -> what it takes from ConfigMaps is copied, and its digests and the key are known
     known?     -> a version with this key exists already: Succeeded/AlreadyRegistered without a pod
     suspended? -> nothing is started; a running Job is suspended
     run        -> exactly one MLflow run, before the first pod
-    code       -> what it takes from ConfigMaps is copied, before the first pod
     attempt    -> start, watch, succeed and register, or fail and perhaps try again
 
 Truth lives in our status, never in children: once Succeeded is True or False, no Job is made again whatever happens to
@@ -24,6 +24,7 @@ from modelcycle.training.beginning import known, make_run, misplaced, suspended_
 from modelcycle.training.case import Case, TrainingObserved, TrainingPlan
 from modelcycle.training.course import attempt
 from modelcycle.training.ending import after_the_end
+from modelcycle.training.kept import COPYING, keep
 from modelcycle.training.status import Stage
 
 
@@ -42,7 +43,9 @@ def decide(observed: TrainingObserved, now: datetime) -> TrainingPlan:
     elsewhere = misplaced(training, endpoint)
     if elsewhere or endpoint is None:
         return case.plan(elsewhere or Stage("EndpointUnknown", "", stalled=True))
-    case = case.with_status(with_key(case))
+    case = with_key(case)
+    if case.status.key is None:
+        return suspended_before_start(case) or keep(case, 1, COPYING)
     if case.status.run is None:
         return known(case) or suspended_before_start(case) or make_run(case)
     return suspended_before_start(case) or attempt(case, endpoint, case.status.run.id)

@@ -35,12 +35,14 @@ class Pick:
 class KeepConfigMap(Effect):
     """Copy ``picks`` into an immutable ConfigMap, unless that is there. ``copy``: its manifest as JSON, no content.
 
+    ``attempt``: before which it is asked for: somebody may have deleted the copy since the one before.
     Result: the digest of what the copy holds, which is what was there when it was made. Raises ``Missing`` while a
     ConfigMap or a key is not there.
     """
 
     copy: str
     picks: tuple[Pick, ...]
+    attempt: int = 1
     endpoint: str = ENDPOINT
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from modelcycle import constants as names
 from modelcycle.api.v1alpha1.training import KeptCode, TrainingSpec, TrainingStatus
 from modelcycle.core.hashing import sha256
@@ -9,17 +11,25 @@ from modelcycle.registry.port import Tags
 from modelcycle.training import children
 from modelcycle.training.children import Training
 
-# What may change after creation does not make it another training.
-_CHANGEABLE = {"suspend", "ttl_seconds_after_finished", "deadline_seconds"}
+# What may change after creation does not make it another training, nor do the names of ConfigMaps.
+_NOT_IN_THE_KEY: Any = {
+    "suspend": True,
+    "ttl_seconds_after_finished": True,
+    "deadline_seconds": True,
+    "config_map": True,
+    "env": {"__all__": {"config_map_key_ref"}},
+}
 
 
-def key(cluster_id: str, training: Training) -> str:
-    """sha256 of cluster, namespace, name and spec: equal for the same resource restored from a backup or from Git.
+def key(cluster_id: str, training: Training, code: KeptCode) -> str:
+    """sha256 of cluster, namespace, name, spec and what its ConfigMaps hold.
 
-    Fields at their default are left out, so that a new field in a later version changes no key.
+    It is equal for the same resource restored from a backup or from Git. ConfigMaps count by their content and not by
+    their names. Fields at their default are left out, so that a new field in a later version changes no key.
     """
-    spec = training.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=_CHANGEABLE)
-    return sha256([cluster_id, training.namespace, training.name, spec])
+    spec = training.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=_NOT_IN_THE_KEY)
+    content = code.manifest()
+    return sha256([cluster_id, training.namespace, training.name, spec, *([content] if content else [])])
 
 
 def run_tags(cluster_id: str, training: Training, key: str) -> Tags:

@@ -14,6 +14,7 @@ from tests.crash.life import CODE, FIRST, IMAGE, Life, train, write_code
 from tests.crash.registry import tags
 from tests.crash.sweep import Setting
 from tests.integration.faults.told import events, told
+from tests.support.lab.kube import Manifest
 from tests.support.lab.lab import Lab
 from tests.support.lab.standins import Exit, Script
 
@@ -161,3 +162,22 @@ async def test_a_training_that_was_registered_is_not_trained_again_unless_its_sp
     done = ("True", "Registered")
     await life.until(lambda: life.reason(MODEL_TRAINING, FIRST, "Succeeded") == done, "it is trained")
     assert len(await life.registry.versions()) == 2
+
+
+async def test_a_corrected_script_is_trained_under_the_same_name(here: Setting) -> None:
+    life = here.life
+    await train(life, "print('wrong')")
+    spec = life.informer.find(life.namespace, MODEL_TRAINING, FIRST)["spec"]  # type: ignore[index]
+    assert await apply_again(life, spec, "print('right')") == ("True", "Registered")
+    assert await apply_again(life, spec, "print('wrong')") == ("True", "AlreadyRegistered")
+    assert len(await life.registry.versions()) == 2
+
+
+async def apply_again(life: Life, spec: Manifest, code: str) -> tuple[str, str] | None:
+    """What becomes of the same training, deleted and made again with this code in its ConfigMap."""
+    await life.informer.kube.delete(MODEL_TRAINING, life.namespace, FIRST)
+    await write_code(life, code)
+    await life.create(MODEL_TRAINING, FIRST, spec)
+    ended = ("True", "False")
+    await life.until(lambda: (life.reason(MODEL_TRAINING, FIRST, "Succeeded") or ("", ""))[0] in ended, "it has ended")
+    return life.reason(MODEL_TRAINING, FIRST, "Succeeded")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from modelcycle.api.v1alpha1.training import KeptCode
 from modelcycle.core.plan import Outcome
 from modelcycle.registry.port import EnsureRun, FindRegistered
 from modelcycle.settings import Endpoints, MlflowEndpoint, Settings
+from modelcycle.training.effects import KeepConfigMap
 from tests.unit.training.world import NOW, SETTINGS, VERSION, World
 
 
@@ -28,6 +31,82 @@ def test_a_spec_that_was_trained_before_needs_no_pod() -> None:
     assert world.reason() == "True/AlreadyRegistered"
     assert not world.applied
     assert not any(isinstance(effect, EnsureRun) for effect in world.asked)
+
+
+MISSING = Outcome(NOW, error="there is no ConfigMap 'code'", error_kind="Missing", retryable=True)
+
+
+def searched(content: str | None, **spec: Any) -> FindRegistered:
+    """What MLflow is asked for with this content of the ConfigMap."""
+    world = World(**spec)
+    world.answers[KeepConfigMap] = Outcome(NOW, content)
+    world.settle()
+    (search,) = {effect for effect in world.asked if isinstance(effect, FindRegistered)}
+    return search
+
+
+def test_a_corrected_script_in_the_same_config_map_is_another_training() -> None:
+    first = searched("a" * 64, configMap="code")
+    assert searched("b" * 64, configMap="code") != first
+    assert searched("a" * 64, configMap="code-7f9d") == first
+
+
+def test_content_that_was_trained_before_needs_no_pod() -> None:
+    world = World(configMap="code")
+    world.answers |= {KeepConfigMap: Outcome(NOW, "a" * 64), FindRegistered: Outcome(NOW, VERSION)}
+    world.settle()
+    assert world.reason() == "True/AlreadyRegistered"
+    assert "this very spec and the same content of its ConfigMaps" in world.status.summary
+    assert not world.applied
+
+
+def test_while_a_config_map_is_missing_nobody_can_tell_whether_it_was_trained() -> None:
+    world = World(configMap="code")
+    world.answers |= {KeepConfigMap: MISSING, FindRegistered: Outcome(NOW, VERSION)}
+    world.settle()
+    assert world.reason() == "Unknown/ConfigMissing"
+    assert {type(effect) for effect in world.asked} == {KeepConfigMap}
+    world.answers[KeepConfigMap] = Outcome(NOW, "a" * 64)
+    world.settle()
+    assert world.reason() == "True/AlreadyRegistered"
+    assert (world.status.blocked_since, world.status.blocked_reason) == (None, None)
+
+
+def test_a_key_that_an_earlier_operator_gave_stays() -> None:
+    world = World(configMap="code")
+    world.status = world.status.evolve(key="e" * 64)
+    world.answers[KeepConfigMap] = Outcome(NOW, "a" * 64)
+    world.settle()
+    (search,) = {effect for effect in world.asked if isinstance(effect, FindRegistered)}
+    assert search.key == world.status.key == "e" * 64
+    assert world.status.code == KeptCode(files="a" * 64)
+    assert world.applied
+
+
+def test_a_suspended_training_takes_the_content_when_it_goes_on() -> None:
+    world = World(configMap="code", suspend=True, pendingDeadlineSeconds=60)
+    world.answers[KeepConfigMap] = MISSING
+    world.settle()
+    assert (world.reason(), world.asked) == ("Unknown/Suspended", [])
+    world.spec = world.spec.evolve(suspend=False)
+    world.settle()
+    assert world.reason() == "Unknown/ConfigMissing"
+    world.spec = world.spec.evolve(suspend=True)
+    world.settle()
+    world.now += timedelta(hours=1)
+    world.spec = world.spec.evolve(suspend=False)
+    world.settle()
+    assert world.reason() == "Unknown/ConfigMissing", "the time that it was suspended is not held against it"
+
+
+def test_a_training_without_config_maps_writes_its_status_no_more_often() -> None:
+    world = World()
+    written: list[str] = []
+    while not world.applied:
+        world.step()
+        written.append(world.status.summary)
+    looking = "Looking whether it was trained before."
+    assert written == [looking, "Making the MLflow run.", "MLflow run run1 is made.", "Attempt 1 is starting."]
 
 
 def test_another_nonce_or_parameter_makes_another_key_and_a_suspension_does_not() -> None:

@@ -1,4 +1,4 @@
-"""The digest of the code that ran: another one exactly when something else ran."""
+"""The digest of the code that ran, and the key: another one exactly when something else runs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from modelcycle import constants as names
-from modelcycle.api.v1alpha1.training import TrainingStatus
-from modelcycle.training.identity import code_digest, version_tags
+from modelcycle.api.v1alpha1.training import KeptCode, TrainingStatus
+from modelcycle.core.hashing import sha256
+from modelcycle.training.identity import code_digest, key, version_tags
 from tests.unit.training.world import World
 
 IMAGE = "registry.example/train@sha256:1"
@@ -90,3 +91,42 @@ def test_content_that_is_not_known_is_not_guessed(spec: dict[str, Any]) -> None:
     training = World(**spec).observed().resource
     assert code_digest(training, TrainingStatus()) is None
     assert names.TAG_CODE not in dict(version_tags("c1", training, TrainingStatus(key="a" * 64)))
+
+
+def key_of(spec: dict[str, Any] | None = None, kept: dict[str, str] | None = None) -> str:
+    training = World(**SPEC | (spec or {})).observed().resource
+    return key("c1", training, KeptCode.model_validate(CODE | (kept or {})))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"kept": {"files": "c" * 64}}, id="a corrected script under the same name"),
+        pytest.param({"kept": {"variables": "c" * 64}}, id="a variable from a ConfigMap"),
+        pytest.param({"spec": env(REGION={"name": "PLACE"})}, id="the name of a variable"),
+        pytest.param({"spec": env(TOKEN={"secretKeyRef": {"name": "other", "key": "token"}})}, id="another Secret"),
+        pytest.param({"spec": {"image": "train:2"}}, id="image"),
+        pytest.param({"spec": {"seed": 7}}, id="seed"),
+    ],
+)
+def test_what_makes_it_another_training(changed: dict[str, Any]) -> None:
+    assert key_of(**changed) != key_of()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({}, id="nothing: restored from Git"),
+        pytest.param({"spec": {"configMap": "code-7f9d"}}, id="the ConfigMap's name"),
+        pytest.param({"spec": env(REGION={"configMapKeyRef": {"name": "s2", "key": "r"}})}, id="that of a variable's"),
+        pytest.param({"spec": {"suspend": True, "deadlineSeconds": 90000}}, id="what may be changed"),
+    ],
+)
+def test_what_leaves_it_the_same(changed: dict[str, Any]) -> None:
+    assert key_of(**changed) == key_of()
+
+
+def test_the_key_without_config_maps_stays_what_it_was() -> None:
+    training = World(parameters=[{"name": "lr", "value": "0.1"}]).observed().resource
+    spec = {"image": "train:1", "register": {"model": "quant.hedge"}, "parameters": [{"name": "lr", "value": "0.1"}]}
+    assert key("c1", training, KeptCode()) == sha256(["c1", "quant", "hedge", spec])

@@ -165,7 +165,7 @@ class TrainingTemplate(ApiModel):
         ObjectName | None,
         Field(
             description="A ConfigMap whose keys appear as files in /workspace, e.g. a training script. It is copied "
-            "before the first attempt: a later change is for later trainings."
+            "before anything starts: a later change is for later trainings."
         ),
     ] = None
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed, handed over in MODELCYCLE_SEED.")] = 0
@@ -335,7 +335,8 @@ class TrainingStatus(ApiModel):
     observed_generation: Annotated[int, Field(ge=0, le=2**53, description="Generation that this status is about.")] = 0
     summary: Annotated[Message, Field(description="One sentence for people: how it stands and what comes next.")] = ""
     key: Annotated[
-        Sha256 | None, Field(description="sha256 of cluster, namespace, name and spec: once means once.")
+        Sha256 | None,
+        Field(description="sha256 of cluster, namespace, name, spec and content of its ConfigMaps: once means once."),
     ] = None
     start_time: Annotated[Timestamp | None, Field(description="When the first attempt started.")] = None
     completion_time: Annotated[Timestamp | None, Field(description="When it ended, well or not.")] = None

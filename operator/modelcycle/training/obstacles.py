@@ -1,0 +1,52 @@
+"""What keeps an attempt from starting: told, and waited for until ``pendingDeadlineSeconds`` are over."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from modelcycle.api.v1alpha1.training import FailureClass
+from modelcycle.core.observed import JobView, PodView
+from modelcycle.core.plan import Effect, Event, EventType, Manifest
+from modelcycle.training.case import Case, TrainingPlan
+from modelcycle.training.ending import over
+from modelcycle.training.failures import Blockade
+from modelcycle.training.status import Stage
+
+NO_POD_GRACE = timedelta(seconds=60)
+
+
+def no_pod(case: Case, job: JobView, pod: PodView | None) -> Blockade | None:
+    """A Job that got no pod for a minute: a quota or an admission policy refuses it, and says so only in an event."""
+    since = job.start_time or job.created
+    if pod is not None or job.suspended or case.now - since < NO_POD_GRACE:
+        return None
+    return Blockade(
+        FailureClass.CONFIG, f"no pod could be made; see: kubectl describe job -n {job.namespace} {job.name}"
+    )
+
+
+def blocked(
+    case: Case,
+    obstacle: Blockade,
+    number: int,
+    *,
+    apply: tuple[Manifest, ...] = (),
+    effects: tuple[Effect, ...] = (),
+) -> TrainingPlan:
+    since = case.status.blocked_since or case.now
+    left = timedelta(seconds=case.training.spec.pending_deadline_seconds) - (case.now - since)
+    if left <= timedelta(0):
+        return over(case, obstacle.kind.value, f"it could not start within pendingDeadlineSeconds: {obstacle.message}")
+    status = case.status.evolve(blocked_since=since, blocked_reason=obstacle.kind.value)
+    event = Event(
+        obstacle.kind.value,
+        f"attempt {number} can't start: {obstacle.message}",
+        transition=f"blocked-{number}-{obstacle.kind.value}",
+        type=EventType.WARNING,
+    )
+    stage = Stage(
+        obstacle.kind.value,
+        f"Attempt {number} can't start: {obstacle.message}. It goes on by itself when that is mended, and gives up at "
+        f"{(case.now + left).strftime('%H:%M:%SZ')}.",
+    )
+    return case.with_status(status).plan(stage, apply=apply, effects=effects, events=(event,), look_again=left)
