@@ -12,6 +12,7 @@
         ├── NotFound
         ├── AlreadyExists
         ├── Refused          the other side says no (403, 422, a policy of the administrator)
+        │   └── Terminating  the namespace is being deleted: nothing can be made in it any more
         ├── Malformed        the other side's answer can't be understood
         └── Unusable         what was found can't be used, with a reason for a condition
 """
@@ -58,6 +59,10 @@ class AlreadyExists(Terminal):
 
 
 class Refused(Terminal):
+    pass
+
+
+class Terminating(Refused):
     pass
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from modelcycle.errors import (
     ModelcycleError,
     NotFound,
     Refused,
+    Terminating,
     Unavailable,
 )
 
@@ -139,7 +140,7 @@ def error_of(what: str, status: int, text: str, retry_after: str | None) -> Mode
         return Unavailable(f"{said}: the API server does not accept our credentials")
     if status == 429 or status >= 500:
         return Unavailable(said, _seconds(retry_after))
-    return Refused(said)
+    return Terminating(said) if _is_terminating(answer) else Refused(said)
 
 
 def _status(text: str) -> Mapping[str, Any]:
@@ -153,8 +154,15 @@ def _status(text: str) -> Mapping[str, Any]:
 
 def _is_another_object(status: Mapping[str, Any]) -> bool:
     """Server-side apply with the uid of a former life answers 422, as if somebody wanted to change a uid."""
-    causes = (status.get("details") or {}).get("causes") or ()
-    return any(cause.get("field") == "metadata.uid" for cause in causes)
+    return any(cause.get("field") == "metadata.uid" for cause in _causes(status))
+
+
+def _is_terminating(status: Mapping[str, Any]) -> bool:
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in _causes(status))
+
+
+def _causes(status: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return (status.get("details") or {}).get("causes") or ()
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -14,7 +14,7 @@ from modelcycle.cluster.kinds import KINDS
 from modelcycle.core.hashing import short_hash
 from modelcycle.core.observed import Resource
 from modelcycle.core.plan import Event, EventType, Plan
-from modelcycle.errors import Conflict, Fenced, ModelcycleError, Retryable, Unavailable, Unusable
+from modelcycle.errors import Conflict, Fenced, ModelcycleError, Retryable, Terminating, Unavailable, Unusable
 from modelcycle.runtime.actor import Actor
 from modelcycle.runtime.blocked import blocked
 from modelcycle.runtime.cache import Cache
@@ -59,6 +59,7 @@ class Controller:
         self._kind = KINDS[domain.kind]
         self._lives: dict[Key, str] = {}
         self._failing: dict[Key, str] = {}
+        self._terminating: dict[Key, str] = {}  # uid of what goes with its namespace
 
     async def work(self) -> None:
         """Take keys until cancelled. Several workers may do so at once: no two ever have the same key."""
@@ -74,7 +75,7 @@ class Controller:
         """One pass. Returns the seconds after which to look again, if the plan wants that."""
         resource = self._parts.cache.get(Resource, key.kind, key.namespace, key.name)
         self._forget_former_life(key, resource)
-        if resource is None or resource.deleting:
+        if resource is None or resource.deleting or self._terminating.get(key) == resource.uid:
             self._parts.facts.forget(key)
             return None
         if resource.status is None:
@@ -137,6 +138,8 @@ class Controller:
             LOG.info("somebody else was faster, looking again: %s", error)
             self.queue.retry(key)
             return "requeue"
+        except Terminating as error:
+            return self._left_to_end(key, error)
         except ModelcycleError as error:
             await self._failed(key, error)
             return "error"
@@ -148,6 +151,15 @@ class Controller:
         self.queue.succeeded(key)
         self.queue.look_again(key, again)
         return "success" if again is None else "requeue_after"
+
+    def _left_to_end(self, key: Key, error: Terminating) -> str:
+        """A namespace never comes back from its end: until the resource is another one, nothing is tried again."""
+        LOG.info("left alone, since its namespace is being deleted: %s", error)
+        self._terminating[key] = self._lives[key]
+        self._failing.pop(key, None)
+        self._parts.facts.forget(key)
+        self.queue.forget(key)
+        return "success"
 
     async def _failed(self, key: Key, error: ModelcycleError) -> None:
         seconds = self.queue.retry(key, error.after if isinstance(error, Retryable) else None)
@@ -176,6 +188,7 @@ class Controller:
         if before not in (None, uid):
             self._parts.effects.forget(str(before))
             self._failing.pop(key, None)
+            self._terminating.pop(key, None)
             self.queue.forget(key)
             self._parts.forgotten(key)
         if uid is not None:

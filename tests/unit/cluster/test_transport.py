@@ -25,6 +25,7 @@ from modelcycle.errors import (
     ModelcycleError,
     NotFound,
     Refused,
+    Terminating,
     Unavailable,
     Unusable,
 )
@@ -43,6 +44,16 @@ def status(code: int, reason: str, message: str = "no", **more: Any) -> str:
         pytest.param(400, status(400, "BadRequest"), Refused, id="bad request"),
         pytest.param(401, status(401, "Unauthorized"), Unavailable, id="token not accepted"),
         pytest.param(403, status(403, "Forbidden", "exceeded quota"), Refused, id="forbidden"),
+        pytest.param(
+            403,
+            status(
+                403,
+                "Forbidden",
+                details={"causes": [{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]},
+            ),
+            Terminating,
+            id="its namespace is being deleted",
+        ),
         pytest.param(404, status(404, "NotFound"), NotFound, id="not found"),
         pytest.param(404, "404 page not found", NotFound, id="no such kind"),
         pytest.param(409, status(409, "AlreadyExists"), AlreadyExists, id="exists"),

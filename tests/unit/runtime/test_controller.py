@@ -14,7 +14,7 @@ from modelcycle.cluster.views import View
 from modelcycle.core.conditions import find
 from modelcycle.core.observed import JobView, Observed, Resource
 from modelcycle.core.plan import Event, FactRequest, Facts, Manifest, Outcomes, Plan, Ref
-from modelcycle.errors import Fenced, Refused, Unavailable
+from modelcycle.errors import Fenced, Refused, Terminating, Unavailable
 from modelcycle.runtime.manager import Manager
 from modelcycle.runtime.metrics import Metrics
 from modelcycle.runtime.ports import CacheReader, Key
@@ -266,6 +266,50 @@ async def test_that_the_api_server_is_away_is_no_event(world: World) -> None:
     await world.settle()
     assert world.events() == []
     assert world.queue._timers[TRAINING].when() - asyncio.get_running_loop().time() == pytest.approx(33, abs=1)
+
+
+async def test_in_a_namespace_that_is_being_deleted_nothing_is_tried_twice_nor_told(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(call: str) -> None:
+        if call.startswith(("apply", "create Event")):
+            raise Terminating("namespace shop is being terminated")
+
+    world.cluster.fail = fail
+    world.domain.script = lambda observed, now: Plan(
+        status=observed.resource.status,
+        apply=(wanted_job(owner=observed.resource.uid),),
+        look_again=timedelta(milliseconds=1),
+    )
+    with caplog.at_level("INFO"):
+        await world.settle()
+        for number in range(3):  # what is deleted around it brings the key back
+            world.manager.seen(
+                MODEL_TRAINING,
+                world.cluster.edit(MODEL_TRAINING, "shop", "ranker", spec={"image": f"train:{number}"}),
+            )
+            await world.settle()
+    assert world.cluster.writes() == ["apply Job ranker-1"]
+    assert [record.levelname for record in caplog.records if "namespace" in record.message] == ["INFO"]
+    assert (world.result("error"), world.queue.failures(Key("ModelTraining", "shop", "ranker"))) == (0, 0)
+
+
+async def test_a_namesake_in_a_namespace_made_anew_is_looked_after(world: World) -> None:
+    def fail(call: str) -> None:
+        raise Terminating("namespace shop is being terminated")
+
+    world.domain.script = lambda observed, now: Plan(
+        status=observed.resource.status, apply=(wanted_job(owner=observed.resource.uid),)
+    )
+    world.cluster.fail = fail
+    await world.settle()
+    world.cluster.fail = lambda call: None
+    gone = world.stored()
+    await world.cluster.delete(MODEL_TRAINING, "shop", "ranker", gone["metadata"]["uid"])
+    world.manager.deleted(MODEL_TRAINING, gone)
+    await world.begin()
+    await world.settle()
+    assert world.cluster.writes() == ["apply Job ranker-1"]
 
 
 async def test_who_may_not_write_any_more_drops_the_key(world: World) -> None:
