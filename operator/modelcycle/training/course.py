@@ -16,6 +16,10 @@ from modelcycle.training.kept import COPYING, keep, kept
 from modelcycle.training.obstacles import NO_POD_GRACE, blocked, no_pod
 from modelcycle.training.status import Stage
 
+OTHER_CODE = (
+    "a copy of its ConfigMaps was deleted, and what they hold has changed since, but all attempts have to run the same "
+    "code; to train with what they hold now, delete this ModelTraining and apply it again"
+)
 LAST_WORDS = timedelta(seconds=2)
 
 
@@ -70,6 +74,8 @@ def _start(case: Case, endpoint: MlflowEndpoint, run_id: str, number: int, meanw
     if case.status.code is None and children.copies(case.training):
         # An operator that kept no copies made the run. Digests are in the status before a pod can see what they are of.
         return case.with_status(case.status.evolve(code=code)).plan(meanwhile)
+    if case.status.code not in (None, code):
+        return over(case, FailureClass.CONFIG.value, OTHER_CODE)
     job = children.job(case.training, endpoint, run_id, number, _remaining(case))
     return _begun(case, Attempt(number=number, job=job["metadata"]["name"], started_at=case.now), apply=(job,))
 

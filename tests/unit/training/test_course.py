@@ -227,6 +227,36 @@ def test_all_attempts_see_the_same_copies() -> None:
     assert workspace(world, 2) == workspace(world, 1)
 
 
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        pytest.param(KEPT, "Unknown/Pending", id="they are there, or were made again with the same content"),
+        pytest.param(
+            Outcome(NOW, error="there is no ConfigMap", error_kind="Missing", retryable=True),
+            "Unknown/ConfigMissing",
+            id="one was deleted, and so was its ConfigMap",
+        ),
+        pytest.param(
+            Outcome(NOW, "d" * 64), "False/ConfigMissing", id="one was deleted, and its ConfigMap has changed"
+        ),
+    ],
+)
+def test_before_another_attempt_the_copies_are_seen_to_be_there(found: Outcome, reason: str) -> None:
+    world = World(**CONFIGURED, retries={"userErrors": 1})
+    world.answers[KeepConfigMap] = KEPT
+    running(world)
+    world.fail(1, exit_code=1)
+    world.settle()
+    said = world.status.summary
+    world.answers[KeepConfigMap] = found
+    world.now += timedelta(minutes=1)
+    world.step()
+    assert world.status.summary == said, "nothing is written while it is looked for"
+    world.settle()
+    assert world.reason() == reason
+    assert ("hedge-11111-2" in world.applied) == (reason == "Unknown/Pending")
+
+
 def test_a_training_without_config_maps_copies_nothing() -> None:
     world = running(World())
     assert world.status.code is None
