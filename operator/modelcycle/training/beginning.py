@@ -24,13 +24,19 @@ def misplaced(training: children.Training, endpoint: MlflowEndpoint | None) -> S
             stalled=True,
         )
     if not endpoint.may_register(training.namespace, model):
-        prefixes = ", ".join(p.replace("{namespace}", training.namespace) for p in endpoint.model_prefixes)
-        return Stage(
-            "ModelNotAllowed",
-            f"spec.register.model {model!r} must start with one of: {prefixes}",
-            stalled=True,
-        )
+        return Stage("ModelNotAllowed", not_allowed(endpoint, training.namespace, model), stalled=True)
     return None
+
+
+def not_allowed(endpoint: MlflowEndpoint, namespace: str, model: str) -> str:
+    """What names are allowed, with an example that is made of the one that is not."""
+    prefixes = [prefix.replace("{namespace}", namespace) for prefix in endpoint.model_prefixes]
+    allowed = " or ".join(f'"{prefix}"' for prefix in prefixes) or "what the administrator has yet to allow"
+    example = f" (for example {prefixes[0]}{model.rpartition('.')[2]})" if prefixes else ""
+    return (
+        f"spec.register.model {model!r} must start with {allowed}{example}: apply another ModelTraining, "
+        "or ask the administrator to allow this name"
+    )
 
 
 def with_key(case: Case) -> Case:

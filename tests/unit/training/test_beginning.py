@@ -11,6 +11,7 @@ from modelcycle.api.v1alpha1.training import KeptCode
 from modelcycle.core.plan import Outcome
 from modelcycle.registry.port import EnsureRun, FindRegistered
 from modelcycle.settings import Endpoints, MlflowEndpoint, Settings
+from modelcycle.training.beginning import not_allowed
 from modelcycle.training.effects import KeepConfigMap
 from tests.unit.training.world import NOW, SETTINGS, VERSION, World
 
@@ -129,6 +130,23 @@ def test_suspended_before_the_start_makes_no_run_and_resumes() -> None:
     world.settle()
     assert list(world.applied) == ["hedge-11111-1"]
     assert world.reason("Suspended") == "absent"
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "said"),
+    [
+        pytest.param(("{namespace}.",), 'must start with "fx-desk." (for example fx-desk.hedge): apply', id="one"),
+        pytest.param(
+            ("{namespace}.", "shared-"),
+            'must start with "fx-desk." or "shared-" (for example fx-desk.hedge): ',
+            id="two",
+        ),
+        pytest.param((), "must start with what the administrator has yet to allow: apply another", id="none"),
+    ],
+)
+def test_a_name_that_is_not_allowed_is_told_with_one_that_is(prefixes: tuple[str, ...], said: str) -> None:
+    endpoint = MlflowEndpoint(name="default", url="http://m", model_prefixes=prefixes)
+    assert said in not_allowed(endpoint, "fx-desk", "theirs.hedge")
 
 
 @pytest.mark.parametrize(
