@@ -52,9 +52,10 @@ class Case:
         return Plan(status=status, apply=apply, effects=effects, events=told, look_again=look_again)
 
 
-def asking(outcome: Outcome | None, doing: str) -> Stage:
+def asking(outcome: Outcome | None, doing: str, meanwhile: Stage | None = None) -> Stage:
+    """``meanwhile``: what is said while there is no answer; without it that it prepares."""
     if outcome is None or outcome.ok:
-        return Stage("Preparing", f"{doing}.")
+        return meanwhile or Stage("Preparing", f"{doing}.")
     if outcome.retryable:
         said = f"{doing} waits for MLflow and goes on by itself when it answers: {outcome.error}"
         return Stage("RegistryUnavailable", said, waits_in=doing)

@@ -14,6 +14,8 @@ from modelcycle.training.failures import may_retry, train_container
 from modelcycle.training.status import Stage
 from modelcycle.training.termination import parse
 
+REGISTERING = Stage("Registering", "The training is done; its model is being registered.")
+
 
 def with_pod_facts(status: TrainingStatus, pod: PodView | None) -> TrainingStatus:
     """What only the pod knows and takes away with it: the digest of its image, and what it read."""
@@ -27,7 +29,7 @@ def with_pod_facts(status: TrainingStatus, pod: PodView | None) -> TrainingStatu
 def completed(case: Case, job: JobView, number: int, pod: PodView | None) -> TrainingPlan:
     """First the attempt's success goes to the status, with what the pod said; it is registered in the next pass."""
     status = attempts.with_attempt(with_pod_facts(case.status, pod), attempts.succeeded(job, number, pod, case.now))
-    return case.with_status(status).plan(Stage("Registering", "The training is done; its model is being registered."))
+    return case.with_status(status).plan(REGISTERING)
 
 
 def register(case: Case, record: Attempt) -> TrainingPlan:
@@ -44,7 +46,7 @@ def register(case: Case, record: Attempt) -> TrainingPlan:
         reason = outcome.error_kind or "RegistryRefused"
         return over(case, reason, f"the model can't be registered: {outcome.error}")
     if outcome is None or not outcome.ok:
-        return case.plan(asking(outcome, "Registering the model"), effects=(effect,))
+        return case.plan(asking(outcome, "Registering the model", REGISTERING), effects=(effect,))
     version: VersionInfo = outcome.value
     case = case.with_status(case.status.evolve(registered=registered_version(version)))
     return _set_alias(case, version) or _registered_well(case, record, version)
@@ -62,7 +64,7 @@ def _set_alias(case: Case, version: VersionInfo) -> TrainingPlan | None:
     outcome = case.outcome(effect)
     if outcome is not None and outcome.ok:
         return None
-    return case.plan(asking(outcome, f"Setting alias {alias.value}"), effects=(effect,))
+    return case.plan(asking(outcome, f"Setting alias {alias.value}", REGISTERING), effects=(effect,))
 
 
 def _registered_well(case: Case, record: Attempt, version: VersionInfo) -> TrainingPlan:

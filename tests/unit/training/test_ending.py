@@ -29,10 +29,21 @@ def test_the_challenger_alias_is_set_before_the_training_counts_as_done() -> Non
     world.see_job(1, complete=True)
     world.see_pod(1, "Succeeded", ContainerView("train", exit_code=0))
     world.settle()
-    assert world.reason() == "Unknown/Preparing"
+    assert world.reason() == "Unknown/Registering"
     world.outcomes[SetAlias("default", "quant.hedge", "challenger", "3")] = Outcome(NOW)
     world.settle()
     assert world.reason() == "True/Registered"
+
+
+def test_what_is_said_of_the_registration_does_not_change_until_it_is_done() -> None:
+    world = running(World(register={"model": "quant.hedge", "alias": "challenger"}))
+    world.see_job(1, complete=True)
+    world.see_pod(1, "Succeeded", ContainerView("train", exit_code=0))
+    said: list[str] = []
+    while world.reason("Succeeded").startswith("Unknown"):
+        world.step()
+        said.append(world.reason())
+    assert said == ["Unknown/Registering"] * 3 + ["True/Registered"]
 
 
 def test_terminal_stays_terminal_when_the_jobs_are_gone() -> None:
