@@ -133,6 +133,33 @@ def test_every_description_is_a_sentence() -> None:
     assert not [path for path, node in NODES if not node.get("description", ".").endswith((".", "...", ")"))]
 
 
+def test_the_description_of_a_field_says_its_default() -> None:
+    """Since `kubectl explain` does not."""
+    plain = [(node, node["default"]) for _, node in NODES if not isinstance(node.get("default", {}), (dict, list))]
+    assert len(plain) > 60
+    said = {True: "true", False: "false"}
+    ends = [(node["description"], f" Default: {said.get(d, d) if isinstance(d, bool) else d}.") for node, d in plain]
+    assert not [description for description, end in ends if not description.endswith(end)]
+
+
+@pytest.mark.parametrize(
+    ("schema", "description"),
+    [
+        pytest.param({"default": "1h"}, "How long. Default: 1h.", id="a text"),
+        pytest.param({"default": {"time": "1d"}}, 'How long. Default: {"time": "1d"}.', id="an object"),
+        pytest.param({"default": {}}, "How long.", id="an object with nothing in it"),
+        pytest.param(
+            {"default": {"a": 1}, "properties": {"a": {"description": "A.", "default": 1}}},
+            "How long.",
+            id="an object whose fields say it",
+        ),
+        pytest.param({}, "How long.", id="none"),
+    ],
+)
+def test_how_a_default_is_said(schema: Schema, description: str) -> None:
+    assert crd.with_defaults_told({"description": "How long.", **schema})["description"] == description
+
+
 def test_what_is_required_has_no_default() -> None:
     pairs = ((path, name, node["properties"][name]) for path, node in NODES for name in node.get("required", ()))
     assert not [f"{path}.{name}" for path, name, child in pairs if "default" in child]

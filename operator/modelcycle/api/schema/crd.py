@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import yaml
@@ -47,7 +48,7 @@ def _version(kind: Kind) -> dict[str, Any]:
         "storage": True,
         "additionalPrinterColumns": [_column(column) for column in kind.columns],
         "subresources": {"status": {}} | (_SCALE if kind.scalable else {}),
-        "schema": {"openAPIV3Schema": object_schema(kind)},
+        "schema": {"openAPIV3Schema": with_defaults_told(object_schema(kind))},
     }
 
 
@@ -72,6 +73,25 @@ def object_schema(kind: Kind) -> Schema:
         },
         "x-kubernetes-validations": list(kind.rules),
     }
+
+
+def with_defaults_told(schema: Schema) -> Schema:
+    """``schema`` with each default also in the description, since `kubectl explain` shows nothing else of it."""
+    told = dict(schema)
+    if "properties" in schema:
+        told["properties"] = {name: with_defaults_told(child) for name, child in schema["properties"].items()}
+    if "items" in schema:
+        told["items"] = with_defaults_told(schema["items"])
+    default = schema.get("default")
+    # An object's is told field by field, where its fields have some of their own.
+    if default in (None, {}) or (isinstance(default, dict) and _has_default_fields(schema)):
+        return told
+    text = default if isinstance(default, str) else json.dumps(default)
+    return told | {"description": f"{schema['description']} Default: {text}."}
+
+
+def _has_default_fields(schema: Schema) -> bool:
+    return any("default" in child for child in schema.get("properties", {}).values())
 
 
 def _column(column: Column) -> dict[str, Any]:

@@ -160,9 +160,9 @@ class Extent(ApiModel):
     model_config = ConfigDict(json_schema_extra=validations(exactly_one_of("rows", "time")))
 
     rows: Annotated[
-        int | None, Field(ge=1, le=1_000_000_000, description="This many labelled rows, the latest first.")
+        int | None, Field(ge=1, le=1_000_000_000, description="The stretch as a number of labelled rows.")
     ] = None
-    time: Annotated[Duration | None, Field(description="This much time back from the end, for example 30d.")] = None
+    time: Annotated[Duration | None, Field(description="The stretch as a time, for example 30d.")] = None
 
 
 class SecretKey(ApiModel):
