@@ -1,7 +1,10 @@
-"""The one way by which text from outside enters a status, an event or a tag."""
+"""Text for people: how what comes from outside enters a status, an event or a tag, and how sentences are joined."""
 
 from __future__ import annotations
 
+import re
+
+_COMMAND = re.compile(r"(^|: )(kubectl|curl) ")
 ELLIPSIS = " […] "
 
 
@@ -29,3 +32,17 @@ def clip(text: str, limit: int) -> str:
     start = clean.encode()[:head].decode(errors="ignore")
     end = clean.encode()[-(room - head) :].decode(errors="ignore")
     return start + ELLIPSIS + end
+
+
+def sentence(text: str) -> str:
+    """``text`` with a capital letter and its full stop.
+
+    One that has a full stop gets no other, and one that ends in a command (after a colon) none at all: it is pasted.
+    """
+    capital = text[:1].upper() + text[1:]
+    return capital if not text or text[-1] in ".!?" or _COMMAND.search(text) else f"{capital}."
+
+
+def number_of(count: int, noun: str) -> str:
+    """``1 pod``, ``2 pods``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -7,6 +7,7 @@ import json
 from modelcycle import constants as names
 from modelcycle.api.v1alpha1.deployment import DeploymentStatus, Purpose, Verdict
 from modelcycle.core.conditions import find
+from modelcycle.core.text import sentence
 from modelcycle.deployment.scene import DEGRADED, ModelDeployment
 
 _NOW = "$(date -u +%FT%TZ)"
@@ -26,7 +27,8 @@ def advice(deployment: ModelDeployment, status: DeploymentStatus) -> str:
     latest = status.verdicts[-1] if status.verdicts else None
     if latest is not None and latest.verdict is Verdict.REJECTED:
         again = annotate(deployment, names.ANNOTATION_RETRY, f"{latest.version} {_NOW}")
-        return f"Version {latest.version} was rejected: {latest.reason}: {latest.message}. To try it again: {again}"
+        rejected = sentence(f"version {latest.version} was rejected: {latest.reason}: {latest.message}")
+        return f"{rejected} To try it again: {again}"
     return ""
 
 

@@ -8,6 +8,7 @@ from modelcycle.api.v1alpha1.common import Condition, ConditionStatus
 from modelcycle.api.v1alpha1.deployment import Candidate, DeploymentStatus, ServedVersion
 from modelcycle.core.conditions import FALSE, TRUE, Judgement, is_true, merge
 from modelcycle.core.plan import Event, EventType
+from modelcycle.core.text import sentence
 from modelcycle.deployment import children, template
 from modelcycle.deployment.advice import advice
 from modelcycle.deployment.scene import DEGRADED, PROGRESSING, READY, STALLED, Draft, Finding, Scene
@@ -145,13 +146,9 @@ def summary(scene: Scene, draft: Draft) -> str:
     parts = [_serving(scene, status)]
     if status.candidate is not None and not any(finding.type == PROGRESSING for finding in found):
         parts.append(_trying(status.candidate))
-    parts += [_sentence(finding.message) for finding in found]
+    parts += [sentence(finding.message) for finding in found]
     parts += [advice(scene.resource, status)]
     return " ".join(part for part in parts if part)
-
-
-def _sentence(message: str) -> str:
-    return f"{message[:1].upper()}{message[1:]}."
 
 
 def _serving(scene: Scene, status: DeploymentStatus) -> str:

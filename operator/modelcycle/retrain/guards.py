@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from modelcycle.api.v1alpha1.common import as_timedelta
 from modelcycle.api.v1alpha1.retrain import RetrainSpec
 from modelcycle.api.v1alpha1.retrain_status import RetrainStatus
-from modelcycle.core.conditions import is_true
+from modelcycle.core.conditions import find
+from modelcycle.core.text import number_of
 from modelcycle.retrain.observed import Deployment
 
 MAX_DOUBLINGS = 3
@@ -61,8 +62,9 @@ def not_serving(situation: Situation) -> Hold | None:
     status = situation.deployment.status
     if status.stable is None:
         return Hold("NothingServed", f"{situation.deployment.name} serves no version yet")
-    if is_true(status.conditions, "Degraded"):
-        return Hold("ServingDegraded", f"{situation.deployment.name} is degraded: {status.summary}")
+    degraded = find(status.conditions, "Degraded")
+    if degraded is not None and degraded.status == "True":
+        return Hold("ServingDegraded", f"{situation.deployment.name} is degraded: {degraded.message}")
     return None
 
 
@@ -77,7 +79,7 @@ def cooling_down(situation: Situation) -> Hold | None:
     status = situation.status
     if status.cooldown_until_rows is not None and status.evaluated.rows < status.cooldown_until_rows:
         left = status.cooldown_until_rows - status.evaluated.rows
-        return Hold("CoolingDown", f"{left} more labelled rows must come first")
+        return Hold("CoolingDown", f"{number_of(left, 'more labelled row')} must come first")
     if status.cooldown_until is not None and situation.now < status.cooldown_until:
         when = status.cooldown_until.strftime("%Y-%m-%d %H:%M:%SZ")
         return Hold("CoolingDown", f"nothing is started before {when}", until=status.cooldown_until)
@@ -90,7 +92,9 @@ def too_few_new_rows(situation: Situation) -> Hold | None:
     if started is None:
         return None
     missing = started + situation.spec.min_new_rows - situation.status.evaluated.rows
-    return Hold("TooFewNewRows", f"{missing} more labelled rows must come first") if missing > 0 else None
+    if missing <= 0:
+        return None
+    return Hold("TooFewNewRows", f"{number_of(missing, 'more labelled row')} must come first")
 
 
 def not_helping(situation: Situation) -> Hold | None:
@@ -102,9 +106,8 @@ def not_helping(situation: Situation) -> Hold | None:
     missing = wanted - situation.status.evaluated.rows
     if missing <= 0:
         return None
-    message = (
-        f"{situation.status.consecutive_failures} cycles in a row did not help; {missing} more labelled rows must come"
-    )
+    failures, rows = situation.status.consecutive_failures, number_of(missing, "more labelled row")
+    message = f"{failures} cycles in a row did not help; {rows} must come"
     return Hold("RetrainIneffective", message)
 
 

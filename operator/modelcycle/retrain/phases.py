@@ -19,7 +19,7 @@ from datetime import timedelta
 from modelcycle import constants as names
 from modelcycle.api.v1alpha1.deployment import ServedVersion, Verdict
 from modelcycle.api.v1alpha1.retrain_status import Cycle, CycleOutcome, CyclePhase, GateOutcome, GateResult
-from modelcycle.core.conditions import FALSE, ending
+from modelcycle.core.conditions import FALSE, ending, find
 from modelcycle.core.observed import JobView, PodView, awaits_last_words
 from modelcycle.core.plan import Ref
 from modelcycle.registry.port import ModelReading, ReadVersion, SetAlias, SetVersionTags, VersionInfo
@@ -205,7 +205,8 @@ def _set_challenger(draft: Draft, cycle: Cycle) -> None:
 
 def _await_verdict(draft: Draft, cycle: Cycle) -> None:
     status = draft.deployment.status
-    draft.doing = f"the rollout of version {cycle.version} decides: {status.summary}"
+    rollout = find(status.conditions, "Progressing")
+    draft.doing = f"the rollout of version {cycle.version} decides: {rollout.message if rollout else 'it begins'}"
     draft.waits = held_by_pin(draft.deployment)
     verdicts = [v for v in status.verdicts if v.version == cycle.version and v.time >= cycle.started_at]
     if verdicts:

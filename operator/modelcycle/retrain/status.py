@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from modelcycle import constants as names
 from modelcycle.api.v1alpha1.retrain_status import EvidenceState, RetrainStatus, TriggerStatus
 from modelcycle.core.conditions import FALSE, TRUE, UNKNOWN, Judgement, find, merge
 from modelcycle.core.plan import Event, EventType
+from modelcycle.core.text import number_of, sentence
 from modelcycle.retrain.guards import Hold, ineffective
 from modelcycle.retrain.observed import Policy
 from modelcycle.retrain.watch import described
@@ -57,9 +59,9 @@ def watching(
         judgements.append(Judgement("Suspended", TRUE, "Suspended", message))
     if ineffective(status):
         message = (
-            f"{status.consecutive_failures} cycles in a row brought no better model; "
-            f"kubectl annotate rp -n {policy.namespace} {policy.name} --overwrite "
-            'modelcycle.dev/retrain-requested="$(date -u +%FT%TZ)" starts one all the same'
+            f"{status.consecutive_failures} cycles in a row brought no better model; to start one all the same: "
+            f"kubectl -n {policy.namespace} annotate rp {policy.name} --overwrite "
+            f'{names.ANNOTATION_RETRAIN}="$(date -u +%FT%TZ)"'
         )
         judgements.append(Judgement("RetrainIneffective", TRUE, "NoBetterModel", message))
     return _with(status, policy, judgements, _summary(status, doing, hold, suspended=suspended), now)
@@ -78,8 +80,8 @@ def _drift(triggers: tuple[TriggerStatus, ...]) -> Judgement:
     if firing:
         return Judgement("DriftDetected", TRUE, firing[0].reason, f"{', '.join(t.name for t in firing)} firing")
     if unknown:
-        names = ", ".join(f"{t.name} ({t.reason})" for t in unknown)
-        return Judgement("DriftDetected", UNKNOWN, unknown[0].reason, f"can't be told: {names}")
+        untold = ", ".join(f"{t.name} ({t.reason})" for t in unknown)
+        return Judgement("DriftDetected", UNKNOWN, unknown[0].reason, f"can't be told: {untold}")
     return Judgement("DriftDetected", FALSE, "AllClear", "no trigger fires")
 
 
@@ -95,12 +97,13 @@ def _retraining(status: RetrainStatus, doing: str, hold: Hold | None) -> Judgeme
 def _summary(status: RetrainStatus, doing: str, hold: Hold | None, *, suspended: bool) -> str:
     version = status.evaluated.version
     said = "; ".join(described(t) for t in status.triggers)
-    parts = [f"Version {version} is watched, {status.evaluated.rows} labelled rows so far: {said}." if version else ""]
+    watched = f"version {version} is watched, {number_of(status.evaluated.rows, 'labelled row')} so far: {said}"
+    parts = [sentence(watched) if version else ""]
     if suspended:
         parts.append("Suspended.")
     if status.cycle is not None:
         phase, what = status.cycle.phase.value, f"waits ({hold.reason}): {hold.message}" if hold else doing
-        parts.append(f"Cycle {status.cycle.number} ({phase}): {what}.")
+        parts.append(sentence(f"cycle {status.cycle.number} ({phase}): {what}"))
     elif hold is not None:
-        parts.append(f"Held back ({hold.reason}): {hold.message}.")
+        parts.append(sentence(f"held back ({hold.reason}): {hold.message}"))
     return " ".join(part for part in parts if part) or "Waiting for a version to serve."

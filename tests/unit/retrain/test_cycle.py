@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from modelcycle import constants as names
+from modelcycle.api.v1alpha1.common import Condition, ConditionStatus
 from modelcycle.api.v1alpha1.retrain_status import CycleOutcome
 from modelcycle.api.v1alpha1.training import TrainingStatus
 from modelcycle.core.observed import Resource
 from modelcycle.core.plan import Outcome
 from modelcycle.registry.port import SetAlias, SetVersionTags
-from tests.unit.retrain.world import NOW, World, bad_world
+from tests.unit.retrain.world import NOW, PASSED, World, bad_world
 
 
 def test_a_whole_cycle_ends_promoted_with_all_its_evidence() -> None:
@@ -95,3 +96,21 @@ def test_old_trainings_are_pruned_and_the_history_keeps_twenty() -> None:
     assert len(world.status.history) == 20
     kept = {t.name for t in world.trainings} - set(world.deleted)
     assert kept == {"keep-good-99999-24", "keep-good-99999-25"}
+
+
+def test_what_it_says_of_a_rollout_has_no_command_of_the_deployment_in_it() -> None:
+    world = bad_world()
+    world.train()
+    world.settle()
+    world.judge(PASSED)
+    world.settle()
+    half = Condition(
+        type="Progressing",
+        status=ConditionStatus.TRUE,
+        reason="RollingOut",
+        message="in half.",
+        last_transition_time=NOW,
+    )
+    world.md_status = world.md_status.evolve(conditions=(half,), summary="Version 1 serves. To stop it: kubectl ...")
+    world.settle()
+    assert world.status.summary.endswith("Cycle 1 (Rollout): the rollout of version 2 decides: in half.")
