@@ -16,6 +16,7 @@ from modelcycle.api.v1alpha1.deployment import (
 )
 from modelcycle.constants import ANNOTATION_ABORT, ANNOTATION_APPROVE
 from modelcycle.core.plan import Event
+from modelcycle.core.text import number_of
 from modelcycle.deployment.judgement import Case, Opinion, Ruling, judge
 from modelcycle.deployment.metrics import answers, question, traffic
 from modelcycle.deployment.relations import TRIED
@@ -114,7 +115,7 @@ def _ruled(scene: Scene, draft: Draft, candidate: Candidate, step: ReplicasStep 
 
 def _not_ready(found: Trouble | None, wanted: int) -> Ruling:
     if found is None:
-        return Ruling(Opinion.UNKNOWN, "Starting", f"waiting for {wanted} ready pods")
+        return Ruling(Opinion.UNKNOWN, "Starting", f"waiting for {number_of(wanted, 'ready pod')}")
     return Ruling(Opinion.UNKNOWN, found.reason, found.message)
 
 

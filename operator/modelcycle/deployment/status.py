@@ -8,10 +8,12 @@ from modelcycle.api.v1alpha1.common import Condition, ConditionStatus
 from modelcycle.api.v1alpha1.deployment import Candidate, DeploymentStatus, ServedVersion
 from modelcycle.core.conditions import FALSE, TRUE, Judgement, is_true, merge
 from modelcycle.core.plan import Event, EventType
-from modelcycle.core.text import sentence
+from modelcycle.core.text import number_of, sentence
 from modelcycle.deployment import children, template
 from modelcycle.deployment.advice import advice
+from modelcycle.deployment.relations import TRIED
 from modelcycle.deployment.scene import DEGRADED, PROGRESSING, READY, STALLED, Draft, Finding, Scene
+from modelcycle.deployment.shares import shares
 from modelcycle.deployment.trouble import trouble
 
 WARNED = (DEGRADED, STALLED)
@@ -73,11 +75,16 @@ def _first(draft: Draft, type_: str) -> Finding | None:
 def _ready(scene: Scene, draft: Draft) -> Judgement:
     """True once all pods wanted are ready, and from then on for as long as one is."""
     stable, ready, wanted = draft.status.stable, _ready_pods(scene), scene.spec.replicas
+    pinned = scene.spec.model.version
     if stable is None:
         why = _first(draft, STALLED) or _first(draft, DEGRADED) or _first(draft, PROGRESSING)
         reason, message = (why.reason, why.message) if why else ("NothingServes", "no version serves yet")
         return Judgement(READY, FALSE, reason, message)
-    message = f"version {stable.version} serves, {ready} pods ready, {wanted} wanted"
+    message = pods_told(scene, draft.status)
+    if pinned not in (None, stable.version):
+        why = _first(draft, STALLED) or _first(draft, DEGRADED) or _first(draft, PROGRESSING)
+        reason, said = (why.reason, why.message) if why else ("RollingOut", "it is on its way")
+        return Judgement(READY, FALSE, reason, f"version {pinned} is pinned and does not serve: {said}; {message}")
     if ready >= wanted or (ready > 0 and is_true(scene.written.conditions, READY)):
         return Judgement(READY, TRUE, "Serving", message)
     return Judgement(READY, FALSE, "PodsNotReady", message)
@@ -154,9 +161,26 @@ def summary(scene: Scene, draft: Draft) -> str:
 def _serving(scene: Scene, status: DeploymentStatus) -> str:
     if status.stable is None:
         return "Nothing serves yet."
-    pinned = "pinned, " if scene.spec.model.version == status.stable.version else ""
-    pods = f"{_ready_pods(scene)} pods ready, {scene.spec.replicas} wanted"
-    return f"Version {status.stable.version} serves ({pinned}{pods})."
+    return sentence(pods_told(scene, status))
+
+
+def pods_told(scene: Scene, status: DeploymentStatus) -> str:
+    """Of each version that has pods: what it does, how many are ready and how many are wanted."""
+    stable, candidate = status.stable, status.candidate
+    wanted = shares(scene.spec, status, scene.ready(candidate.version) if candidate else 0)
+    told = []
+    if stable is not None:
+        pinned = "pinned, " if scene.spec.model.version == stable.version else ""
+        told.append(f"version {stable.version} serves ({pinned}{_pods(scene, stable.version, wanted.stable)})")
+    if candidate is not None:
+        does = "is tried" if candidate.purpose in TRIED else "is on its way"
+        told.append(f"version {candidate.version} {does} ({_pods(scene, candidate.version, wanted.candidate)})")
+    gone = [old.version for old in status.retiring if scene.ready(old.version)]
+    return ", ".join([*told, *(f"version {version} retires ({_pods(scene, version, 0)})" for version in gone)])
+
+
+def _pods(scene: Scene, version: str, wanted: int) -> str:
+    return f"{number_of(scene.ready(version), 'pod')} ready, {wanted} wanted"
 
 
 def _trying(candidate: Candidate) -> str:
