@@ -19,7 +19,8 @@ def test_a_training_that_fails_says_why(system: System, failing: Failing, fault:
     assert (succeeded["status"], succeeded["reason"]) == ("False", fault.reason)
     for words in fault.words:
         assert words in succeeded["message"]
-    assert "kubectl logs" in succeeded["message"], "it says where to look next"
+    started = fault.reason != "ImageUnavailable"
+    assert ("kubectl logs" in succeeded["message"]) == started, "it says where to look next, if anything is there"
     assert condition(seen, "Stalled")["status"] == "True"
     assert condition(seen, "Ready")["status"] == "False"
     assert condition(seen, "Registered")["status"] == "False"

@@ -69,7 +69,7 @@ def succeeded(job: JobView, number: int, pod: PodView | None, now: datetime) -> 
 
 def failed(status: TrainingStatus, job: JobView, number: int, pod: PodView | None, now: datetime) -> TrainingStatus:
     """The status after a Job failed: the attempt told apart, its time and its failure counted once."""
-    failure = classify(job, pod)
+    failure = classify(job, pod, ran=_ran(recorded(status, number), pod), blocked=status.blocked_reason)
     attempt = started(job, number, pod)
     return _with_failure(status, attempt, failure, _finished(pod) or now)
 
@@ -91,6 +91,18 @@ def _with_failure(status: TrainingStatus, attempt: Attempt, failure: Failure, fi
     return with_attempt(status, ended).evolve(
         failures=(*status.failures, failure.kind)[-150:], running_seconds=status.running_seconds + took
     )
+
+
+def _ran(attempt: Attempt | None, pod: PodView | None) -> bool:
+    """Whether the container was ever seen to run; Kubernetes takes the pod away when the time of its Job is over."""
+    container = train_container(pod)
+    seen = container is not None and (container.running or container.exit_code is not None)
+    return seen or (attempt is not None and attempt.state is AttemptState.RUNNING)
+
+
+def has_logs(status: TrainingStatus) -> bool:
+    """Whether a container of some attempt came to its end: otherwise there is nothing that could be read."""
+    return any(attempt.exit_code is not None for attempt in status.attempts)
 
 
 def _finished(pod: PodView | None) -> datetime | None:

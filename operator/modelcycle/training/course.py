@@ -114,7 +114,8 @@ def _under_way(
     case = case.with_status(status.evolve(suspended_since=None))
     obstacle = blockade(pod) or no_pod(case, job, pod)
     if obstacle is not None:
-        return blocked(case, obstacle, number, apply=apply)
+        job_ends = (job.start_time or job.created) + timedelta(seconds=max(1, _remaining(case)))
+        return blocked(case, obstacle, number, job_ends=job_ends, apply=apply)
     case = case.unblocked()
     if attempt.state is AttemptState.RUNNING:
         return case.plan(Stage("Running", f"Attempt {number} runs on node {attempt.node}."), apply=apply)

@@ -95,7 +95,8 @@ def retrying(number: int, failure: FailureClass, said: str | None) -> Stage:
 # --- the end of the training -----------------------------------------------------------------------------------------
 def over(case: Case, reason: str, message: str, *, events: tuple[Event, ...] = ()) -> TrainingPlan:
     status = case.status.evolve(completion_time=case.now)
-    hint = f"{message} — logs: kubectl logs -n {case.training.namespace} -l {_pods(case.training)} --tail=50"
+    logs = f" — logs: kubectl logs -n {case.training.namespace} -l {_pods(case.training)} --tail=50"
+    hint = message + (logs if attempts.has_logs(status) else "")
     event = Event("TrainingFailed", f"{reason}: {message}", transition="failed", type=EventType.WARNING)
     return case.with_status(status).plan(Stage(reason, hint, succeeded=False), events=(*events, event))
 

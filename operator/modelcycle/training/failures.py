@@ -70,13 +70,16 @@ def train_container(pod: PodView | None) -> ContainerView | None:
     return next((c for c in pod.containers if c.name == CONTAINER), None) if pod else None
 
 
-def classify(job: JobView, pod: PodView | None) -> Failure:
-    """What ended a failed attempt; the first rule that knows wins, the most certain first."""
+def classify(job: JobView, pod: PodView | None, *, ran: bool, blocked: str | None) -> Failure:
+    """What ended a failed attempt; the first rule that knows wins, the most certain first.
+
+    ``ran``: whether its container was ever seen to run. ``blocked``: why it could not start, when last seen.
+    """
     container = train_container(pod)
     exit_code = container.exit_code if container else None
     words = parse(container.terminated_message if container else None)
     if job.failed_reason == "DeadlineExceeded":
-        return Failure(FailureClass.DEADLINE, "it ran longer than deadlineSeconds allows", exit_code)
+        return Failure(FailureClass.DEADLINE, out_of_time(job, ran=ran, blocked=blocked), exit_code)
     if pod is None:
         return Failure(FailureClass.NODE_LOST, job.failed_message or "the pod is gone, and nothing it said is left")
     if pod.disruption:
@@ -94,6 +97,15 @@ def classify(job: JobView, pod: PodView | None) -> Failure:
         why = pod.message or job.failed_message or "the pod failed and gave no exit code"
         return Failure(FailureClass.UNKNOWN, why)
     return Failure(FailureClass.USER_ERROR, words.message or f"exit code {exit_code}", exit_code)
+
+
+def out_of_time(job: JobView, *, ran: bool, blocked: str | None) -> str:
+    """Kubernetes counts from the start of the Job: a pod that waits uses up the time as one that runs does."""
+    if ran:
+        return "it took longer than deadlineSeconds allows"
+    waited = f"it waited {job.deadline} s" if job.deadline else "it waited"
+    waited += f" ({blocked})" if blocked else ""
+    return f"{waited} and its container never started: deadlineSeconds counts from the start of the Job"
 
 
 def blockade(pod: PodView | None) -> Blockade | None:

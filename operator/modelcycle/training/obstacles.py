@@ -1,8 +1,8 @@
-"""What keeps an attempt from starting: told, and waited for until ``pendingDeadlineSeconds`` are over."""
+"""What keeps an attempt from starting: told, and waited for until the earlier of its two deadlines."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from modelcycle.api.v1alpha1.training import FailureClass
 from modelcycle.core.observed import JobView, PodView
@@ -30,9 +30,11 @@ def blocked(
     obstacle: Blockade,
     number: int,
     *,
+    job_ends: datetime | None = None,
     apply: tuple[Manifest, ...] = (),
     effects: tuple[Effect, ...] = (),
 ) -> TrainingPlan:
+    """``job_ends``: when Kubernetes ends the attempt's Job by ``deadlineSeconds``, which counts waiting, too."""
     since = case.status.blocked_since or case.now
     left = timedelta(seconds=case.training.spec.pending_deadline_seconds) - (case.now - since)
     if left <= timedelta(0):
@@ -44,9 +46,12 @@ def blocked(
         transition=f"blocked-{number}-{obstacle.kind.value}",
         type=EventType.WARNING,
     )
+    gives_up, field = case.now + left, "pendingDeadlineSeconds"
+    if job_ends is not None and job_ends < gives_up:
+        gives_up, field = job_ends, "deadlineSeconds"
     stage = Stage(
         obstacle.kind.value,
         f"Attempt {number} can't start: {obstacle.message}. It goes on by itself when that is mended, and gives up at "
-        f"{(case.now + left).strftime('%H:%M:%SZ')}.",
+        f"{gives_up.strftime('%H:%M:%SZ')} ({field}).",
     )
     return case.with_status(status).plan(stage, apply=apply, effects=effects, events=(event,), look_again=left)

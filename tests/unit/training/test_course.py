@@ -93,6 +93,27 @@ def test_what_can_not_start_says_why_waits_and_then_gives_up(pod: dict[str, Any]
     assert world.deleted[0] == "hedge-11111-1"
 
 
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        pytest.param({"deadlineSeconds": 20}, "12:00:20Z (deadlineSeconds)", id="the Job ends first"),
+        pytest.param(
+            {"deadlineSeconds": 1800, "pendingDeadlineSeconds": 60},
+            "12:01:00Z (pendingDeadlineSeconds)",
+            id="it is not waited for that long",
+        ),
+        pytest.param({"deadlineSeconds": 1800}, "12:30:00Z (deadlineSeconds)", id="as in the samples"),
+    ],
+)
+def test_it_says_which_of_the_two_deadlines_comes_first(spec: dict[str, Any], said: str) -> None:
+    world = World(**spec)
+    world.settle()
+    world.see_job(1, active=1, deadline=spec["deadlineSeconds"])
+    world.see_pod(1, "Pending", unschedulable="no node")
+    world.settle()
+    assert f"gives up at {said}" in world.status.summary
+
+
 def test_what_was_blocked_goes_on_by_itself() -> None:
     world = World()
     world.settle()

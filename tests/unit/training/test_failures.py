@@ -91,6 +91,32 @@ def test_a_retry_waits_longer_each_time() -> None:
     assert "hedge-11111-2" in world.applied
 
 
+def out_of_time(world: World, *, pod: bool) -> str:
+    """What is said of a training whose Job's time is over; Kubernetes takes the pod away then."""
+    world.see_job(1, failed=True, failed_reason="DeadlineExceeded", deadline=20)
+    world.pods = world.pods if pod else ()
+    world.settle()
+    assert world.reason() == "False/DeadlineExceeded"
+    return world.status.summary
+
+
+@pytest.mark.parametrize("pod", [True, False])
+def test_a_job_that_ran_out_of_time_while_its_pod_waited_says_so(pod: bool) -> None:
+    world = World(deadlineSeconds=20)
+    world.settle()
+    world.see_job(1, active=1, deadline=20)
+    world.see_pod(1, "Pending", unschedulable="no node")
+    world.settle()
+    said = out_of_time(world, pod=pod)
+    assert "it waited 20 s (Unschedulable) and its container never started" in said
+    assert "kubectl logs" not in said, "there are none"
+
+
+@pytest.mark.parametrize("pod", [True, False])
+def test_a_job_that_ran_out_of_time_while_it_ran_says_so(pod: bool) -> None:
+    assert "it took longer than deadlineSeconds allows" in out_of_time(running(World(deadlineSeconds=20)), pod=pod)
+
+
 def test_a_job_that_ran_out_of_time_is_not_tried_again() -> None:
     world = running(World(retries={"userErrors": 10, "infrastructure": 10}))
     world.see_job(1, failed=True, failed_reason="DeadlineExceeded")

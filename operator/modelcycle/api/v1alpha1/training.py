@@ -171,10 +171,21 @@ class TrainingTemplate(ApiModel):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed, handed over in MODELCYCLE_SEED.")] = 0
     retries: Annotated[Retries, Field(description="How often each kind of failure is tried again.")] = Retries()
     deadline_seconds: Annotated[
-        int, Field(ge=1, le=31_536_000, description="All attempts together must end within this time of running.")
+        int,
+        Field(
+            ge=1,
+            le=31_536_000,
+            description="All attempts together must end within this time, each counted from the start of its Job: a pod "
+            "that waits uses it up, too. What lies between attempts does not, nor does a suspension.",
+        ),
     ] = 86_400
     pending_deadline_seconds: Annotated[
-        int, Field(ge=10, le=2_592_000, description="A pod that can't start for this long ends the training.")
+        int,
+        Field(
+            ge=10,
+            le=2_592_000,
+            description="A pod that can't start for this long ends the training, if deadlineSeconds does not before.",
+        ),
     ] = 3_600
     ttl_seconds_after_finished: Annotated[
         int, Field(ge=0, le=31_536_000, description="Jobs and pods are removed this long after the end.")
@@ -341,7 +352,12 @@ class TrainingStatus(ApiModel):
     start_time: Annotated[Timestamp | None, Field(description="When the first attempt started.")] = None
     completion_time: Annotated[Timestamp | None, Field(description="When it ended, well or not.")] = None
     running_seconds: Annotated[
-        int, Field(ge=0, le=2**40, description="Running time of the ended attempts, counted against the deadline.")
+        int,
+        Field(
+            ge=0,
+            le=2**40,
+            description="Time of the ended attempts, each from the start of its Job, counted against the deadline.",
+        ),
     ] = 0
     run: Annotated[RunReference | None, Field(description="The MLflow run.")] = None
     code: Annotated[KeptCode | None, Field(description="What it takes from ConfigMaps, as it was then.")] = None
