@@ -51,16 +51,17 @@ def differences(expected: Any, found: Any, where: str = "") -> Iterable[str]:
         yield f"{where}: expected {expected}, found {found}"
 
 
-def alias_moves(ledger: Ledger) -> list[str]:
-    """Changes of aliases in their order: saying the same once more is none."""
-    told: dict[str, str | None] = {}
-    moves: list[str] = []
+def alias_moves(ledger: Ledger) -> dict[str, list[str | None]]:
+    """What each alias was moved to, in that order; saying the same once more is none.
+
+    Two aliases are moved at the same time, so that there is no order between them.
+    """
+    moves: dict[str, list[str | None]] = {}
     for done in ledger.done:
         if done.committed and done.sent.side == "mlflow" and done.sent.path.endswith(ALIAS):
-            alias, version = done.sent.json["alias"], done.sent.json.get("version")
-            if alias not in told or told[alias] != version:
-                moves.append(f"{alias} -> {version}")
-            told[alias] = version
+            versions, version = moves.setdefault(done.sent.json["alias"], []), done.sent.json.get("version")
+            if not versions or versions[-1] != version:
+                versions.append(version)
     return moves
 
 
