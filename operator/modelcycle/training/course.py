@@ -11,9 +11,9 @@ from modelcycle.settings import MlflowEndpoint
 from modelcycle.training import attempts, children
 from modelcycle.training.case import SUSPENDED, Case, TrainingPlan
 from modelcycle.training.ending import completed, failed, over, register, retrying, with_pod_facts
-from modelcycle.training.failures import blockade, may_retry
+from modelcycle.training.failures import may_retry
 from modelcycle.training.kept import COPYING, keep, kept
-from modelcycle.training.obstacles import NO_POD_GRACE, blocked, no_pod
+from modelcycle.training.obstacles import NO_POD_GRACE, blocked, obstacle
 from modelcycle.training.status import Stage
 
 OTHER_CODE = (
@@ -112,10 +112,10 @@ def _under_way(
         case = case.with_status(status.evolve(suspended_since=since)).unblocked()
         return case.plan(SUSPENDED, apply=apply, events=(event,))
     case = case.with_status(status.evolve(suspended_since=None))
-    obstacle = blockade(pod) or no_pod(case, job, pod)
-    if obstacle is not None:
+    found = obstacle(case, job, pod)
+    if found is not None:
         job_ends = (job.start_time or job.created) + timedelta(seconds=max(1, _remaining(case)))
-        return blocked(case, obstacle, number, job_ends=job_ends, apply=apply)
+        return blocked(case, found, number, job_ends=job_ends, apply=apply)
     case = case.unblocked()
     if attempt.state is AttemptState.RUNNING:
         return case.plan(Stage("Running", f"Attempt {number} runs on node {attempt.node}."), apply=apply)

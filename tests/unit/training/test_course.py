@@ -114,6 +114,26 @@ def test_it_says_which_of_the_two_deadlines_comes_first(spec: dict[str, Any], sa
     assert f"gives up at {said}" in world.status.summary
 
 
+@pytest.mark.parametrize(
+    ("resources", "said"),
+    [
+        pytest.param({}, "asks for 500m CPU, 1Gi memory", id="the default"),
+        pytest.param(
+            {"cpu": "2", "memory": "8Gi", "gpu": 1, "ephemeralStorage": "20Gi"},
+            "asks for 2 CPU, 8Gi memory, 20Gi ephemeral storage, 1 GPU",
+            id="all",
+        ),
+    ],
+)
+def test_what_finds_no_node_says_what_it_asks_for(resources: dict[str, Any], said: str) -> None:
+    world = World(resources=resources)
+    world.settle()
+    world.see_job(1, active=1)
+    world.see_pod(1, "Pending", unschedulable="0/1 nodes are available: 1 Insufficient cpu.")
+    world.settle()
+    assert f"0/1 nodes are available: 1 Insufficient cpu (it {said}). It goes on" in world.status.summary
+
+
 def test_what_was_blocked_goes_on_by_itself() -> None:
     world = World()
     world.settle()

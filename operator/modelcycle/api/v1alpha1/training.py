@@ -175,8 +175,8 @@ class TrainingTemplate(ApiModel):
         Field(
             ge=1,
             le=31_536_000,
-            description="All attempts together must end within this time, each counted from the start of its Job: a pod "
-            "that waits uses it up, too. What lies between attempts does not, nor does a suspension.",
+            description="All attempts together must end within this time, each counted from the start of its Job: a "
+            "pod that waits uses it up, too. What lies between attempts does not, nor does a suspension.",
         ),
     ] = 86_400
     pending_deadline_seconds: Annotated[
