@@ -6,6 +6,7 @@ It retrains by age, since time is what the model has; the gate, the training and
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from modelcycle import constants as names
 from modelcycle.core.plan import Manifest
@@ -41,7 +42,6 @@ SPEC = {
     },
 }
 EDITS = ("retrain", "abort", "suspend", "delete", "delete training", "challenger")
-LATEST_MOVES = 3
 
 
 class PolicyWorld(World):
@@ -134,7 +134,7 @@ def _started(was: Manifest, raw: Manifest) -> Iterator[str]:
     old, new = cycle(was), cycle(raw)
     if not new or new.get("number") == old.get("number"):
         return
-    if old:
+    if old and old["number"] not in [decision["number"] for decision in history(raw)]:
         yield f"cycle {new['number']} starts while cycle {old['number']} is under way"
     asked = (raw["metadata"].get("annotations") or {}).get(names.ANNOTATION_RETRAIN)
     if asked and (was.get("status") or {}).get("handled", {}).get("retrain") != asked:
@@ -168,16 +168,15 @@ def _trainings(after: State) -> Iterator[str]:
 def _challenged(before: Registry, now: Registry, after: State) -> Iterator[str]:
     """What the operator proposes or crowns: only what its gate has passed, as far as a policy made it."""
     for alias in ("challenger", "champion"):
-        version = now.alias(alias)
-        if version is None or version == before.alias(alias):
+        version = next((one for one in now.versions if one.number == now.alias(alias)), None)
+        if version is None or version.key is None or version.number == before.alias(alias):
             continue
-        made = next((one for one in now.versions if one.number == version), None)
-        tags = dict(made.tags) if made else {}
-        if made is not None and made.key is not None and '"outcome": "Passed"' not in tags.get(names.TAG_GATE, ""):
-            yield f"version {version} becomes {alias} without a gate that passed"
+        tags = dict(version.tags)
+        if ("gate", tags.get(names.TAG_CYCLE), "Passed") not in after.ghosts:
+            yield f"version {version.number} becomes {alias}, and its gate did not pass"
+        elif '"outcome": "Passed"' not in tags.get(names.TAG_GATE, ""):
+            yield f"version {version.number} becomes {alias}, and does not say that its gate passed"
 
 
 def _seconds(text: str) -> float:
-    from datetime import datetime
-
     return datetime.fromisoformat(text).timestamp()

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from modelcycle.api.v1alpha1.retrain_status import CyclePhase
+from modelcycle.api.v1alpha1.retrain_status import GateOutcome, GateResult
 from modelcycle.deployment import rollout, verdicts
 from modelcycle.deployment.moves import effect_of
 from modelcycle.deployment.scene import Scene
-from modelcycle.retrain import cycle
+from modelcycle.retrain import gate
 from modelcycle.runtime.actor import Actor
 from modelcycle.training import decide as training
 from modelcycle.training.domain import TrainingDomain
@@ -65,14 +65,9 @@ def overwrites_what_it_has_not_seen(patch: Patch) -> None:
     patch.setattr(Actor, "write_status", careless)
 
 
-def proposes_what_the_gate_rejected(patch: Patch) -> None:
-    def lenient(draft: Any, now: Any) -> None:
-        if now.gate is None:
-            cycle._await_gate(draft, now)
-        elif draft.done(cycle._gate_tags(draft, now, now.gate)):
-            cycle._enter(draft, now, CyclePhase.CHALLENGER)
-
-    patch.setattr(cycle, "_pass_gate", lenient)
+def believes_every_gate(patch: Patch) -> None:
+    passed = GateResult(outcome=GateOutcome.PASSED, reason="Better", message="surely")
+    patch.setattr(gate, "result", lambda job, pods: passed)
 
 
 def small_training(**left: int) -> Callable[[], World]:
@@ -114,9 +109,9 @@ def small_training(**left: int) -> Callable[[], World]:
             id="resourceVersion",
         ),
         pytest.param(
-            proposes_what_the_gate_rejected,
+            believes_every_gate,
             lambda: PolicyWorld(Left(accidents=1), phase="Gate"),
-            "becomes challenger without a gate that passed",
+            "gate did not pass",
             id="gate",
         ),
     ],

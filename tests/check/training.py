@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from modelcycle import constants as names
@@ -10,7 +10,7 @@ from modelcycle.core.plan import Manifest
 from tests.check.environment import Happening, is_live
 from tests.check.explore import Step
 from tests.check.registry import MODEL, Registry
-from tests.check.state import VALUES, State, all_of, changed, custom, find, made_so_far
+from tests.check.state import VALUES, Left, State, all_of, changed, custom, find, made_so_far
 from tests.check.world import World
 
 NAME = "hedge"
@@ -62,11 +62,16 @@ def condition(raw: Manifest, type_: str) -> Manifest:
 
 
 class TrainingWorld(World):
-    """``wishes``: which edits people may make."""
+    """``wishes``: which edits people may make.
 
-    def __init__(self, *args: object, wishes: tuple[str, ...] = EDITS, **more: object) -> None:
-        super().__init__(*args, **more)  # type: ignore[arg-type]
+    ``hasty``: they make a deleted training again before the operator has heard of the deletion, and before what it had
+    under way in MLflow is done.
+    """
+
+    def __init__(self, left: Left, *, wishes: tuple[str, ...] = EDITS, hasty: bool = False) -> None:
+        super().__init__(left)
         self.wishes = wishes
+        self.hasty = hasty
 
     def begin(self, state: State) -> State:
         return changed(state, {(KIND, NAME): custom(KIND, NAME, "a1111111", SPEC)})
@@ -75,6 +80,8 @@ class TrainingWorld(World):
         raw = find(state, KIND, NAME)
         if raw is None:
             life = made_so_far(state, KIND, NAME) + 1
+            if not self.hasty and (state.batches or "ModelTraining" in state.lagging):
+                return
             again = custom(KIND, NAME, f"a{life}111111", SPEC, state.time)
             yield Happening("the same ModelTraining is made again", {(KIND, NAME): again})
             return
@@ -88,8 +95,10 @@ class TrainingWorld(World):
         if "delete" in self.wishes:
             yield Happening("somebody deletes the ModelTraining", {(KIND, NAME): None})
 
-    def invariants(self, before: State, step: Step[State]) -> Iterable[str]:
-        return training_invariants(before, step)
+    def invariants(self, before: State, step: Step[State]) -> Iterator[str]:
+        yield from training_invariants(before, step)
+        if step.after.registry != before.registry:
+            yield from _once(VALUES[step.after.registry])
 
     def at_rest(self, state: State) -> str | None:
         return next((wrong for raw in all_of(state, KIND) if (wrong := training_rest(state, raw))), None)
@@ -159,6 +168,9 @@ def _registered(registry: Registry) -> Iterator[str]:
     runs = [version.run for version in registry.versions if version.key is not None]
     if len(runs) != len(set(runs)):
         yield f"two versions for one run: {runs}"
+
+
+def _once(registry: Registry) -> Iterator[str]:
     keys = [version.key for version in registry.versions if version.key is not None]
     if len(keys) != len(set(keys)):
         yield "once means once: two versions of one key"
