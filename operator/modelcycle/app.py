@@ -111,7 +111,12 @@ async def _settings(options: RunOptions, endpoints: Endpoints, cluster: Cluster)
     if cluster_id is None:
         kube_system = await cluster.get(NAMESPACE, None, "kube-system")
         cluster_id = str(kube_system["metadata"]["uid"])
-    return Settings(cluster_id=cluster_id, serving_image=options.serving_image, endpoints=endpoints)
+    return Settings(
+        cluster_id=cluster_id,
+        serving_image=options.serving_image,
+        endpoints=endpoints,
+        namespaces=options.namespaces,
+    )
 
 
 async def _live(

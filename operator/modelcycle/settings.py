@@ -65,11 +65,16 @@ class Endpoints(SettingsModel):
 
 
 class Settings(SettingsModel):
-    """All settings. ``cluster_id`` is the uid of the kube-system namespace unless given."""
+    """All settings. ``cluster_id`` is the uid of the kube-system namespace unless given; no ``namespaces``: all."""
 
     cluster_id: str
     serving_image: str
     endpoints: Endpoints = Endpoints()
+    namespaces: tuple[Name, ...] = ()
+
+    def looks_after(self, namespace: str) -> bool:
+        """Whether the operator sees what is in ``namespace``."""
+        return not self.namespaces or namespace in self.namespaces
 
 
 class RunOptions(SettingsModel):

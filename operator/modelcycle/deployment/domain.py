@@ -12,6 +12,8 @@ from modelcycle.core.observed import DeploymentView, ObjectView, Observed, PodVi
 from modelcycle.core.plan import Facts, Outcomes, Plan, Ref
 from modelcycle.deployment.children import workload_name
 from modelcycle.deployment.decide import decide
+from modelcycle.deployment.ownership import is_left, name_of, owners
+from modelcycle.deployment.scene import DeploymentObserved
 from modelcycle.runtime.ports import CacheReader, Key
 from modelcycle.settings import Settings
 
@@ -23,8 +25,8 @@ class DeploymentDomain:
 
     def observe(
         self, resource: Resource[Any, Any], cache: CacheReader, outcomes: Outcomes, facts: Facts, settings: Settings
-    ) -> Observed[Any, Any]:
-        return Observed(
+    ) -> DeploymentObserved:
+        return DeploymentObserved(
             resource=resource,
             settings=settings,
             pods=cache.owned(PodView, resource.uid),
@@ -32,7 +34,13 @@ class DeploymentDomain:
             objects=cache.owned(ObjectView, resource.uid),
             outcomes=outcomes,
             facts=facts,
+            left=frozenset(one for one in owners(facts) if is_left(one, settings, self._uid_of(one, cache))),
         )
+
+    def _uid_of(self, owner: str, cache: CacheReader) -> str | None:
+        """Uid of the deployment that has the owner's name now."""
+        found = cache.get(Resource, self.kind, *name_of(owner))
+        return found.uid if found is not None else None
 
     def expected(self, resource: Resource[Any, Any]) -> Iterable[Ref]:
         """The Deployments of all versions of the status: that one of them is gone must be certain."""
@@ -45,11 +53,21 @@ class DeploymentDomain:
         )
 
     def decide(self, observed: Observed[Any, Any], now: datetime) -> Plan[Any]:
+        if not isinstance(observed, DeploymentObserved):
+            raise TypeError(f"a ModelDeployment is decided on a DeploymentObserved, not on {type(observed).__name__}")
         return decide(observed, now)
 
     def concerned(self, kind: str, view: View, cache: CacheReader) -> Iterable[Key]:
-        """Nothing but a deployment and its own children concerns it: versions and aliases come as facts."""
-        return ()
+        """A deployment concerns those of its namespace for the same model: one that goes leaves the aliases to them.
+
+        Everything else but its own children comes as facts.
+        """
+        if kind != self.kind or not isinstance(view, Resource) or view.invalid:
+            return ()
+        others = (one for one in cache.in_namespace(kind, view.namespace) if one.uid != view.uid and not one.invalid)
+        return tuple(
+            Key(kind, one.namespace, one.name) for one in others if one.spec.model.name == view.spec.model.name
+        )
 
 
 DOMAIN = DeploymentDomain()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
 from modelcycle.constants import TAG_OWNER
+from modelcycle.core.plan import Facts
 from modelcycle.deployment.scene import DEGRADED, PROGRESSING, STALLED, Draft, Scene
-from modelcycle.registry.port import ClaimModel
+from modelcycle.registry.port import ClaimModel, ModelReading
+from modelcycle.settings import Settings
 
 CLAIM_AGAIN = timedelta(seconds=15)
 
@@ -23,6 +26,40 @@ def is_earlier_life(ours: str, theirs: str) -> bool:
     return ours != theirs and ours.rpartition("/")[0] == theirs.rpartition("/")[0]
 
 
+def owners(facts: Facts) -> frozenset[str]:
+    """The owner tags that the registry shows."""
+    readings = (fact.value for fact in facts.values() if isinstance(fact.value, ModelReading))
+    return frozenset(reading.owner for reading in readings if reading.owner)
+
+
+def name_of(owner: str) -> tuple[str, str]:
+    """Namespace and name of the deployment."""
+    _, namespace, name, _ = _parts(owner)
+    return namespace, name
+
+
+def is_left(owner: str, settings: Settings, living: str | None) -> bool:
+    """Whether the deployment that ``owner`` names is gone for good. ``living``: uid of the one that has its name now.
+
+    A uid never comes back, and only this operator could have claimed for it: its cache, listed before the first
+    decision, has whatever that may be. Of other clusters and of namespaces that it does not see it knows nothing.
+    """
+    cluster, namespace, _, uid = _parts(owner)
+    if cluster != settings.cluster_id or not settings.looks_after(namespace) or not uid:
+        return False
+    return living != uid
+
+
+def _parts(owner: str) -> tuple[str, str, str, str]:
+    """Cluster, namespace, name, uid; empty for a tag of another form."""
+    parts = owner.rsplit("/", 3)
+    return (parts[0], parts[1], parts[2], parts[3]) if len(parts) == 4 else ("", "", "", "")
+
+
+def _is_free(scene: Scene, owner: str) -> bool:
+    return is_earlier_life(tag(scene), owner) or owner in scene.observed.left
+
+
 def claim(scene: Scene, draft: Draft) -> Draft:
     """Become the owner where nobody is; say so where somebody else is. A pin and a follower want no ownership."""
     model = scene.spec.model
@@ -35,7 +72,7 @@ def claim(scene: Scene, draft: Draft) -> Draft:
         return draft.with_status(owner=True)
     if scene.mlflow is not None and not scene.mlflow.may_register(scene.resource.namespace, model.name):
         return draft.with_status(owner=False).finding(STALLED, "ModelNotAllowed", _not_allowed(scene))
-    if reading.owner is None or is_earlier_life(tag(scene), reading.owner):
+    if reading.owner is None or _is_free(scene, reading.owner):
         return _claimed(scene, draft, reading.owner)
     return draft.with_status(owner=False).finding(STALLED, "ModelClaimed", _foreign(scene, reading.owner))
 
@@ -46,7 +83,7 @@ def forfeited(scene: Scene) -> bool:
     if model.version or model.follow:
         return True
     owner = reading.owner if reading else None
-    return owner is not None and owner != tag(scene) and not is_earlier_life(tag(scene), owner)
+    return owner is not None and owner != tag(scene) and not _is_free(scene, owner)
 
 
 def _claimed(scene: Scene, draft: Draft, replaced: str | None) -> Draft:
@@ -81,5 +118,13 @@ def _not_allowed(scene: Scene) -> str:
 def _foreign(scene: Scene, owner: str) -> str:
     return (
         f"model {scene.spec.model.name} belongs to deployment {owner}: set spec.model.follow to true to serve its "
-        f"champion; if that deployment is gone for good, delete the model's tag {TAG_OWNER} in MLflow"
+        f"champion; or, if that deployment is gone for good, delete the tag {TAG_OWNER}: {_release(scene)}"
     )
+
+
+def _release(scene: Scene) -> str:
+    """The command; where MLflow is inside of the cluster, by a port-forward."""
+    url = scene.mlflow.url.rstrip("/") if scene.mlflow else ""
+    body = json.dumps({"name": scene.spec.model.name, "key": TAG_OWNER})
+    path = "api/2.0/mlflow/registered-models/delete-tag"
+    return f"curl -s -X DELETE {url}/{path} -H 'Content-Type: application/json' -d '{body}'"

@@ -14,7 +14,14 @@ from modelcycle.registry.port import ModelFact, ModelReading
 from modelcycle.settings import MlflowEndpoint, PrometheusEndpoint
 
 ModelDeployment = Resource[DeploymentSpec, DeploymentStatus]
-DeploymentObserved = Observed[DeploymentSpec, DeploymentStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentObserved(Observed[DeploymentSpec, DeploymentStatus]):
+    """``left``: owner tags, of those that the registry shows, whose deployment is gone for good."""
+
+    left: frozenset[str] = frozenset()
+
 
 STALE_AFTER = timedelta(minutes=2)
 """A reading of the registry older than this is Unknown: no rollout is started or ended because of it."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from modelcycle import constants as names
 from modelcycle.api.v1alpha1.deployment import Purpose
+from modelcycle.deployment.ownership import is_left
 from tests.unit.deployment.histories import APPROVAL, ONLY_SMOKE, rolling
-from tests.unit.deployment.outside import OWNER, Live
+from tests.unit.deployment.outside import OWNER, SETTINGS, Live
 from tests.unit.deployment.world import World
 
 
@@ -139,6 +142,51 @@ def test_a_claimed_model_is_stalled_and_nothing_is_moved() -> None:
     assert (world.stable, world.condition("Stalled")) == (None, "True/ModelClaimed")
     assert "spec.model.follow" in world.message("Stalled")
     assert world.registry.aliases == {"champion": "1", "challenger": "2"}
+
+
+@pytest.mark.parametrize(
+    ("owner", "living", "namespaces", "expected"),
+    [
+        pytest.param("c1/quant/other/u-1", "u-1", (), False, id="it lives"),
+        pytest.param("c1/quant/other/u-1", "u-2", (), True, id="another one lives under its name"),
+        pytest.param("c1/quant/other/u-1", None, (), True, id="it is gone"),
+        pytest.param("c1/quant/other/u-1", None, ("quant",), True, id="it is gone, from a namespace of ours"),
+        pytest.param("c1/desk/other/u-1", None, ("quant",), False, id="a namespace that the operator does not see"),
+        pytest.param("c2/quant/other/u-1", None, (), False, id="another cluster"),
+        pytest.param("somebody", None, (), False, id="a tag of another form"),
+    ],
+)
+def test_a_claim_is_left_when_its_deployment_is_gone_for_good(
+    owner: str, living: str | None, namespaces: tuple[str, ...], expected: bool
+) -> None:
+    settings = SETTINGS.model_copy(update={"namespaces": namespaces})
+    assert is_left(owner, settings, living) is expected
+
+
+def test_what_a_deployment_that_is_gone_left_is_taken_over() -> None:
+    world = World()
+    world.registry.owner = "c1/quant/renamed/99999999-0000"
+    world.registry.aliases = {"champion": "1"}
+    world.settle()
+    assert world.condition("Stalled") == "True/ModelClaimed"
+    assert world.status.summary.endswith(
+        "curl -s -X DELETE http://mlflow:5000/api/2.0/mlflow/registered-models/delete-tag "
+        """-H 'Content-Type: application/json' -d '{"name": "quant.hedge", "key": "modelcycle.dev/owner"}'"""
+    )
+    world.left = {world.registry.owner}
+    world.settle()
+    assert (world.status.owner, world.stable, world.registry.owner) == (True, "1", OWNER)
+
+
+def test_of_two_that_take_over_the_second_finds_the_first() -> None:
+    world = World()
+    gone = "c1/quant/renamed/99999999-0000"
+    world.registry.owner, world.left = gone, {gone}
+    world.tick()
+    world.registry.owner = "c1/quant/other/88888888-0000"  # it was faster; only then the claim arrives
+    world.settle()
+    assert (world.status.owner, world.condition("Stalled")) == (False, "True/ModelClaimed")
+    assert world.registry.owner == "c1/quant/other/88888888-0000"
 
 
 def test_losing_the_model_to_another_owner_ends_the_rollout_and_serves_on() -> None:

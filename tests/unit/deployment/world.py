@@ -16,10 +16,11 @@ from typing import Any
 
 from modelcycle.api.v1alpha1.deployment import DeploymentSpec, DeploymentStatus
 from modelcycle.core.conditions import find
-from modelcycle.core.observed import ContainerView, ObjectView, Observed, Resource
+from modelcycle.core.observed import ContainerView, ObjectView, Resource
 from modelcycle.core.plan import Effect, Event, Fact, FactRequest, Manifest, Outcome, Plan, Ref
 from modelcycle.deployment.decide import decide
 from modelcycle.deployment.effects import EnsureFeedbackKey
+from modelcycle.deployment.scene import DeploymentObserved
 from modelcycle.metricstore.port import MetricQuery
 from modelcycle.registry.poller import POLL_SECONDS
 from modelcycle.registry.port import (
@@ -52,6 +53,7 @@ class World:
         self.generation = 1
         self.invalid: str | None = None
         self.retried: set[str] = set()
+        self.left: set[str] = set()
         self.writes = 0
 
     # --- what decide sees ---------------------------------------------------------------------------------------------
@@ -74,8 +76,8 @@ class World:
             invalid=self.invalid,
         )
 
-    def observed(self) -> Observed[DeploymentSpec, DeploymentStatus]:
-        return Observed(
+    def observed(self) -> DeploymentObserved:
+        return DeploymentObserved(
             self.resource(),
             self.settings,
             pods=tuple(pod for w in self.workloads.values() for pod in w.pods(self.broken.get(w.version))),
@@ -86,6 +88,7 @@ class World:
             ),
             outcomes=dict(self.outcomes),
             facts=dict(self.facts),
+            left=frozenset(self.left),
         )
 
     # --- one pass -----------------------------------------------------------------------------------------------------
