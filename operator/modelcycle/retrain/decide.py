@@ -13,6 +13,7 @@ from modelcycle import constants as names
 from modelcycle.api.v1alpha1.retrain import Mode
 from modelcycle.api.v1alpha1.retrain_status import CycleOutcome, Decision, Evidence, EvidenceState, RetrainStatus
 from modelcycle.core.plan import Plan
+from modelcycle.core.text import clip
 from modelcycle.registry.port import ModelReading
 from modelcycle.retrain import cycle as cycles
 from modelcycle.retrain.champion import another_serves, read
@@ -26,6 +27,7 @@ from modelcycle.retrain.status import Stall, stall_event, stalled, watching
 from modelcycle.retrain.watch import Findings, described, watch
 
 RetrainPlan = Plan[RetrainStatus]
+ECHO_LIMIT = 256  # bytes of status.handled
 
 
 def decide(observed: PolicyObserved, now: datetime) -> RetrainPlan:
@@ -103,10 +105,17 @@ def _judge(draft: Draft, source: Source) -> Hold | None:
     return _start_if_due(draft, findings)
 
 
+def _asked(draft: Draft, annotation: str, handled: str | None) -> str | None:
+    """The annotation's value as the status can echo it, if it was not handled yet."""
+    value = draft.policy.annotations.get(annotation)
+    echo = clip(value, ECHO_LIMIT) if value else None
+    return None if echo == handled else echo
+
+
 def _abort_if_asked(draft: Draft) -> None:
-    asked = draft.policy.annotations.get(names.ANNOTATION_ABORT)
     handled = draft.status.handled
-    if not asked or asked == handled.abort:
+    asked = _asked(draft, names.ANNOTATION_ABORT, handled.abort)
+    if asked is None:
         return
     if draft.status.cycle is not None:
         cycles.abort(draft, draft.status.cycle)
@@ -114,8 +123,7 @@ def _abort_if_asked(draft: Draft) -> None:
 
 
 def _asked_for(draft: Draft) -> str | None:
-    asked = draft.policy.annotations.get(names.ANNOTATION_RETRAIN)
-    return asked if asked and asked != draft.status.handled.retrain else None
+    return _asked(draft, names.ANNOTATION_RETRAIN, draft.status.handled.retrain)
 
 
 def _start_as_asked(draft: Draft, asked: str) -> Hold | None:

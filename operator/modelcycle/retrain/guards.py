@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelcycle.api.v1alpha1.common import as_timedelta
-from modelcycle.api.v1alpha1.retrain import RetrainSpec
-from modelcycle.api.v1alpha1.retrain_status import RetrainStatus
+from modelcycle.api.v1alpha1.retrain import Mode, RetrainSpec
+from modelcycle.api.v1alpha1.retrain_status import CycleOutcome, RetrainStatus
 from modelcycle.core.conditions import find
 from modelcycle.core.text import number_of
 from modelcycle.retrain.observed import Deployment
@@ -75,8 +75,17 @@ def rollout_under_way(situation: Situation) -> Hold | None:
     return Hold("RolloutUnderWay", f"version {candidate.version} is being rolled out")
 
 
+def only_observed(situation: Situation) -> bool:
+    """Whether the last decision was only written down, in Observe mode, and is enforced now: nothing was done."""
+    history = situation.status.history
+    observed = bool(history) and history[-1].outcome is CycleOutcome.OBSERVED
+    return observed and situation.spec.mode is Mode.ENFORCE
+
+
 def cooling_down(situation: Situation) -> Hold | None:
     status = situation.status
+    if only_observed(situation):
+        return None
     if status.cooldown_until_rows is not None and status.evaluated.rows < status.cooldown_until_rows:
         left = status.cooldown_until_rows - status.evaluated.rows
         return Hold("CoolingDown", f"{number_of(left, 'more labelled row')} must come first")
@@ -89,7 +98,7 @@ def cooling_down(situation: Situation) -> Hold | None:
 def too_few_new_rows(situation: Situation) -> Hold | None:
     """The same data would only give the same model again."""
     started = situation.status.last_started_rows
-    if started is None:
+    if started is None or only_observed(situation):
         return None
     missing = started + situation.spec.min_new_rows - situation.status.evaluated.rows
     if missing <= 0:

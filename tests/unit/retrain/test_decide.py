@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from modelcycle import constants as names
+from modelcycle.api.v1alpha1.retrain import Mode
 from modelcycle.api.v1alpha1.retrain_status import CycleOutcome, CyclePhase
 from modelcycle.core.observed import Resource
 from tests.unit.retrain.world import BORN, LOSS_TRIGGER, NOW, World, bad_world, spec
@@ -75,6 +76,14 @@ def test_observe_mode_writes_down_and_starts_nothing() -> None:
     assert len(world.status.history) == 1, "one decision, then its cooldown"
 
 
+def test_what_was_only_observed_holds_nothing_back_once_it_is_enforced() -> None:
+    world = bad_world(mode="Observe")
+    assert world.status.cooldown_until_rows == 180
+    world.spec = world.spec.evolve(mode=Mode.ENFORCE)
+    world.settle()
+    assert world.status.last_cycle == 1
+
+
 def test_suspend_starts_nothing_and_lets_the_running_cycle_end() -> None:
     world = bad_world(suspend=True)
     assert world.status.cycle is None
@@ -96,6 +105,17 @@ def test_an_annotation_starts_a_cycle_once_whatever_the_guards_say() -> None:
     world.settle()
     assert world.status.last_cycle == 1
     assert world.status.handled.retrain == "2026-03-01T12:00:00Z"
+
+
+@pytest.mark.parametrize("value", ["https://ci.example.com/" + 300 * "7", "2026-03-01\r", "asked\u00a0for"])
+def test_what_is_asked_for_is_done_once_also_where_the_echo_differs(value: str) -> None:
+    world = World()
+    world.settle()
+    world.annotations[names.ANNOTATION_RETRAIN] = value
+    world.settle()
+    world.run_cycle()
+    world.settle()
+    assert (world.status.cycle, world.status.last_cycle) == (None, 1)
 
 
 def test_a_missing_deployment_is_said_and_recovers() -> None:

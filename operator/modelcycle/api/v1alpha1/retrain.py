@@ -204,7 +204,13 @@ class RetrainSpec(ApiModel):
     )
 
     deployment: Annotated[DeploymentReference, Field(description="The deployment that is watched.")]
-    mode: Annotated[Mode, Field(description="Observe: only say what would be done. Enforce: do it.")] = Mode.OBSERVE
+    mode: Annotated[
+        Mode,
+        Field(
+            description="Observe: only say what would be done, with its cooldown. Enforce: do it; what was only "
+            "observed before holds nothing back."
+        ),
+    ] = Mode.OBSERVE
     suspend: Annotated[bool, Field(description="True judges nothing and starts nothing.")] = False
     triggers: Annotated[
         tuple[Trigger, ...],
