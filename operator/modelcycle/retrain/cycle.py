@@ -47,8 +47,11 @@ def start(draft: Draft, evidence: Evidence, reason: str) -> None:
     draft.say("CycleStarted", f"cycle {number}: {reason}; training {cycle.training}", f"cycle-{number}-started")
 
 
-def end(draft: Draft, cycle: Cycle, outcome: CycleOutcome, reason: str, message: str) -> None:
-    """Close the cycle: history, cooldown, and the count of cycles that did not help."""
+def end(draft: Draft, cycle: Cycle, outcome: CycleOutcome, reason: str, message: str, told: str = "") -> None:
+    """Close the cycle: history, cooldown, and the count of cycles that did not help.
+
+    ``message`` is for the history; ``told`` for the event, where that is another.
+    """
     decision = Decision(
         number=cycle.number,
         outcome=outcome,
@@ -69,7 +72,7 @@ def end(draft: Draft, cycle: Cycle, outcome: CycleOutcome, reason: str, message:
     draft.change(cycle=None)
     draft.say(
         f"Cycle{outcome.value}",
-        f"cycle {cycle.number}: {message}",
+        f"cycle {cycle.number}: {told or message}",
         f"cycle-{cycle.number}-ended",
         warning=outcome is not CycleOutcome.PROMOTED,
     )

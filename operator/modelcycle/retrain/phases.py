@@ -79,7 +79,8 @@ def _pass_gate(draft: Draft, cycle: Cycle) -> None:
         _enter(draft, cycle, CyclePhase.CHALLENGER)
         return
     outcome = CycleOutcome.GATE_REJECTED if result.outcome is GateOutcome.REJECTED else CycleOutcome.GATE_UNKNOWN
-    end(draft, cycle, outcome, result.reason, f"version {cycle.version}: {result.message or result.reason}")
+    told = f"version {cycle.version} is not tried ({result.reason})"  # the numbers are in the event of the verdict
+    end(draft, cycle, outcome, result.reason, f"version {cycle.version}: {result.message or result.reason}", told)
 
 
 def _gate_tags(draft: Draft, cycle: Cycle, result: GateResult) -> SetVersionTags:

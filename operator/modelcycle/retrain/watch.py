@@ -84,7 +84,8 @@ def _record(draft: Draft, findings: Findings) -> None:
         if status.state is EvidenceState.FIRING and (earlier is None or earlier.state is not EvidenceState.FIRING):
             # Named after what is persisted: the same event again if this pass does not come to its status.
             since = earlier.since.timestamp() if earlier and earlier.since else 0
-            draft.say("TriggerFiring", described(status), f"firing-{status.name}-after-{since:.0f}", warning=True)
+            note = f"version {draft.status.evaluated.version}: {described(status)}"
+            draft.say("TriggerFiring", note, f"firing-{status.name}-after-{since:.0f}", warning=True)
     if _became_blind(before, after):
         blind = next(status for status in after if status.reason == UNAVAILABLE)
         note = (

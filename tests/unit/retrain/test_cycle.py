@@ -9,7 +9,7 @@ from modelcycle.api.v1alpha1.training import TrainingStatus
 from modelcycle.core.observed import Resource
 from modelcycle.core.plan import Outcome
 from modelcycle.registry.port import SetAlias, SetVersionTags
-from tests.unit.retrain.world import NOW, PASSED, World, bad_world
+from tests.unit.retrain.world import NOW, PASSED, REJECTED, World, bad_world
 
 
 def test_a_whole_cycle_ends_promoted_with_all_its_evidence() -> None:
@@ -114,3 +114,15 @@ def test_what_it_says_of_a_rollout_has_no_command_of_the_deployment_in_it() -> N
     world.md_status = world.md_status.evolve(conditions=(half,), summary="Version 1 serves. To stop it: kubectl ...")
     world.settle()
     assert world.status.summary.endswith("Cycle 1 (Rollout): the rollout of version 2 decides: in half.")
+
+
+def test_events_name_the_version_and_say_nothing_twice() -> None:
+    world = bad_world()
+    world.run_cycle(gate=REJECTED)
+    told = {reason: world.notes[reason] for reason in ("TriggerFiring", "GateRejected", "CycleGateRejected")}
+    assert told == {
+        "TriggerFiring": "version 1: loss: LossAboveThreshold 2 against 1.5 over 80 rows",
+        "GateRejected": "cycle 1: version 2: better",
+        "CycleGateRejected": "cycle 1: version 2 is not tried (NotBetter)",
+    }
+    assert world.status.history[-1].message == "version 2: better"

@@ -83,6 +83,7 @@ class World:
         self.applied: list[dict[str, Any]] = []
         self.deleted: list[str] = []
         self._transitions: dict[str, str] = {}
+        self.notes: dict[str, str] = {}
         self.asked: list[Effect] = []
         self.deployment_exists = True
         self.baseline_loss: str | None = None
@@ -212,6 +213,7 @@ class World:
         self.deleted += [ref.name for ref in plan.delete]
         for event in plan.events:  # an event of the same transition has the same name: it is made once
             self._transitions.setdefault(event.transition, event.reason)
+            self.notes.setdefault(event.reason, event.note)
         for effect in plan.effects:
             self.asked.append(effect)
             answer = self._answer(effect)
