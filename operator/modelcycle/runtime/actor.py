@@ -14,7 +14,7 @@ from modelcycle.core.hashing import short_hash
 from modelcycle.core.observed import Resource
 from modelcycle.core.plan import Manifest, Ref
 from modelcycle.errors import AlreadyExists, Conflict, NotFound, Unusable
-from modelcycle.runtime.cache import OWNER_LABELS, Cache, Entry
+from modelcycle.runtime.cache import OWNER_LABELS, Cache, Entry, edition
 
 REMEMBERED = 50_000
 _WATCHED = frozenset(kind.name for kind in (*OURS, *CHILDREN))
@@ -53,7 +53,7 @@ class Actor:
         answer = await self._refreshing(kind, wanted, self._cluster.apply(kind, wanted))
         if len(self._applied) >= REMEMBERED:
             self._applied.clear()
-        self._applied[answer["metadata"]["uid"]] = _generation(answer)
+        self._applied[answer["metadata"]["uid"]] = edition(kind, answer["metadata"])
         self._cache.put(kind, answer)
 
     async def create(self, resource: AnyResource, manifest: Manifest) -> None:
@@ -102,9 +102,9 @@ class Actor:
     def _differs(self, entry: Entry, wanted: Manifest) -> bool:
         if getattr(entry.view, "spec_hash", None) != wanted["metadata"]["annotations"][ANNOTATION_SPEC_HASH]:
             return True
-        # The hash is our own annotation and stays when somebody edits the child; the generation does not.
-        # After a restart the first look is trusted.
-        return self._applied.setdefault(entry.view.uid, entry.generation) < entry.generation
+        # The hash is our own annotation and stays when somebody edits the child; the generation does not. What
+        # this process has not applied may have been edited while nobody looked: an equal apply writes nothing.
+        return self._applied.get(entry.view.uid, -1) < entry.generation
 
     async def _entry(self, kind: Kind, namespace: str, name: str) -> Entry | None:
         """What the cache knows, or else the API server."""
@@ -189,7 +189,3 @@ def _is_owned(labels: Mapping[str, str], resource: AnyResource) -> bool:
 
 def _names(manifest: Manifest) -> tuple[str, str]:
     return manifest["metadata"]["namespace"], manifest["metadata"]["name"]
-
-
-def _generation(raw: Manifest) -> int:
-    return int(raw["metadata"].get("generation", 0))

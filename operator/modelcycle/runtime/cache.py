@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from modelcycle.cluster.kinds import OURS, Kind
+from modelcycle.cluster.kinds import OURS, SERVICE, Kind
 from modelcycle.cluster.port import Listing
 from modelcycle.cluster.views import View, view_of
 from modelcycle.constants import LABEL_OWNER_UID, LABEL_POLICY_UID
@@ -27,11 +27,22 @@ Changed = Callable[[str, View], None]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """``version`` is the resourceVersion where it is a number, as it is with every real API server."""
+    """``version``: the resourceVersion where it is a number, as it is of real servers. ``generation``: see ``edition``."""
 
     view: View
     version: int | None
     generation: int
+
+
+def edition(kind: Kind, metadata: Manifest) -> int:
+    """A number that grows with each edit of an object: its generation.
+
+    Services have none. Nobody writes a status of those that are only an address in the cluster, so that each of their
+    versions is an edit.
+    """
+    if kind == SERVICE:
+        return _number(metadata.get("resourceVersion")) or 0
+    return int(metadata.get("generation", 0))
 
 
 class Cache:
@@ -80,11 +91,11 @@ class Cache:
         version = _number(metadata.get("resourceVersion"))
         if metadata["uid"] in self._gone or not _is_news(before, version):
             return False
-        entry = Entry(view_of(kind, raw), version, int(metadata.get("generation", 0)))
+        entry = Entry(view_of(kind, raw), version, edition(kind, metadata))
         if before is not None and before.view.uid != entry.view.uid:
             self._drop(kind.name, before.view)
         self._store(kind.name, entry)
-        if before is not None and before.view == entry.view:
+        if before is not None and (before.view, before.generation) == (entry.view, entry.generation):
             return False
         self._changed(kind.name, entry.view)
         return True

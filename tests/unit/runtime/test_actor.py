@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from modelcycle.api.v1alpha1.training import TrainingStatus
-from modelcycle.cluster.kinds import JOB, MODEL_TRAINING, SECRET
+from modelcycle.cluster.kinds import JOB, MODEL_TRAINING, SECRET, SERVICE
 from modelcycle.constants import ANNOTATION_SPEC_HASH, LABEL_OWNER_UID, LABEL_POLICY_UID
 from modelcycle.core.observed import JobView, Resource
 from modelcycle.core.plan import Manifest, Ref
@@ -90,14 +90,26 @@ async def test_what_somebody_changed_is_put_right(world: World) -> None:
     assert world.cluster.writes() == []
 
 
-async def test_a_child_that_was_there_before_this_process_is_trusted_once(world: World) -> None:
+async def test_an_edit_of_a_service_which_has_no_generation_is_put_right(world: World) -> None:
+    wanted = world.wanted() | {"apiVersion": "v1", "kind": "Service", "spec": {"selector": {"app": "ranker"}}}
+    await world.actor.apply(world.resource, wanted)
+    edited = world.cluster.edit(SERVICE, "shop", "ranker-1", spec={"selector": {"app": "other"}})
+    del edited["metadata"]["generation"]
+    assert world.cache.put(SERVICE, edited), "its owner is looked at"
+    world.cluster.calls.clear()
+    for _ in range(2):
+        await world.actor.apply(world.resource, wanted)
+    assert world.cluster.writes() == ["apply Service ranker-1"]
+
+
+async def test_a_child_that_was_there_before_this_process_is_applied_once(world: World) -> None:
+    """It may have been edited while no operator looked."""
     made = await world.cluster.create(JOB, with_hash(world.wanted()))
     world.cache.put(JOB, made)
-    world.cluster.calls.clear()
-    await world.actor.apply(world.resource, world.wanted())
-    assert world.cluster.calls == []
     world.cache.put(JOB, world.cluster.edit(JOB, "shop", "ranker-1", spec={"suspend": True}))
-    await world.actor.apply(world.resource, world.wanted())
+    world.cluster.calls.clear()
+    for _ in range(2):
+        await world.actor.apply(world.resource, world.wanted())
     assert world.cluster.writes() == ["apply Job ranker-1"]
 
 
@@ -105,7 +117,7 @@ async def test_a_child_that_the_watch_has_not_told_of_yet_is_found(world: World)
     await world.cluster.create(JOB, with_hash(world.wanted()))
     world.cluster.calls.clear()
     await world.actor.apply(world.resource, world.wanted())
-    assert world.cluster.calls == ["get Job ranker-1"]
+    assert world.cluster.calls == ["get Job ranker-1", "apply Job ranker-1"]
 
 
 async def test_a_child_of_somebody_else_is_never_adopted(world: World) -> None:
