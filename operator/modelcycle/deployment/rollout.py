@@ -40,6 +40,10 @@ def advance(scene: Scene, draft: Draft) -> Draft:
     if candidate is None or _identity(candidate) != _identity(scene.written.candidate):
         return draft
     draft = draft.again(LOOK_AGAIN)
+    place = place_of(scene.spec, candidate)
+    if candidate.purpose is Purpose.TRIAL and place != (candidate.step, candidate.step_name):
+        # To the status first, then into pods and judgement.
+        return draft.with_status(candidate=_moved(candidate, place, scene.now))
     if candidate.purpose not in TRIED:
         return _arriving(scene, unused(scene, draft, ANNOTATION_ABORT), candidate)
     abort = asked(scene, ANNOTATION_ABORT)
@@ -55,6 +59,25 @@ def advance(scene: Scene, draft: Draft) -> Draft:
 
 def _identity(candidate: Candidate) -> tuple[str, Purpose, datetime | None]:
     return candidate.version, candidate.purpose, candidate.since
+
+
+def place_of(spec: DeploymentSpec, candidate: Candidate) -> tuple[int, str]:
+    """Index and name of the step that a candidate is in, found by its name: steps may be edited while it is on its way.
+
+    Where its own step is gone, it is in the one that took that place; past the last one it waits for approval.
+    """
+    names = [step.name for step in spec.rollout.steps]
+    if candidate.step_name in names:
+        return names.index(candidate.step_name), candidate.step_name
+    index = min(candidate.step, len(names))
+    return index, names[index] if index < len(names) else APPROVAL
+
+
+def _moved(candidate: Candidate, place: tuple[int, str], now: datetime) -> Candidate:
+    index, name = place
+    if name == candidate.step_name:
+        return candidate.evolve(step=index)
+    return candidate.evolve(step=index, step_name=name, step_since=now, requests=0, labels=0)
 
 
 def _aborted(scene: Scene, draft: Draft, candidate: Candidate, value: str) -> Draft:

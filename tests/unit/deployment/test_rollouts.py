@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from modelcycle import constants as names
+from modelcycle.api.v1alpha1.deployment import Candidate, DeploymentSpec
+from modelcycle.deployment.rollout import place_of
 from modelcycle.registry.port import MoveAlias
 from tests.unit.deployment.histories import rolling
 from tests.unit.deployment.outside import Live
@@ -122,3 +124,40 @@ def test_the_old_version_stays_until_the_new_one_is_fully_ready() -> None:
     assert world.pods == {"1": 2, "2": 4}
     world.settle()
     assert world.pods == {"2": 4}
+
+
+# --- steps that are edited meanwhile ---------------------------------------------------------------------------------
+SMOKE, TEN, HALF, MOST = (
+    {"name": "smoke", "smoke": {}},
+    {"name": "ten", "replicas": {"percent": 10, "minRequests": 20}},
+    {"name": "half", "replicas": {"percent": 50, "minRequests": 20}},
+    {"name": "most", "replicas": {"percent": 90, "minRequests": 20}},
+)
+
+
+@pytest.mark.parametrize(
+    ("steps", "place"),
+    [
+        ([HALF], (0, "half")),  # a step that it has passed is taken out
+        ([SMOKE, TEN, HALF], (2, "half")),  # one that it has not seen is put before
+        ([HALF, SMOKE], (0, "half")),
+        ([SMOKE, MOST], (1, "most")),  # another one takes the place of its own
+        ([SMOKE], (1, "approval")),  # nothing else is asked for any more
+        ([], (0, "approval")),
+    ],
+)
+def test_a_candidate_stays_in_its_step_whatever_becomes_of_others(
+    steps: list[dict[str, object]], place: tuple[int, str]
+) -> None:
+    spec = DeploymentSpec.model_validate({"model": {"name": "quant.hedge"}, "rollout": {"steps": steps}})
+    assert place_of(spec, Candidate(version="2", step=1, step_name="half")) == place
+
+
+def test_taking_out_an_earlier_step_promotes_nobody() -> None:
+    world = rolling()
+    world.document |= {"rollout": {"steps": [HALF]}}
+    world.settle()
+    assert (world.stable, world.candidate, world.verdict("2")) == ("1", "2", None)
+    world.answered()
+    world.settle()
+    assert world.verdict("2") == "Promoted/StepsPassed"
