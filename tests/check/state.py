@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from modelcycle.cluster.kinds import OURS
 from modelcycle.core.plan import Manifest
 from modelcycle.runtime.ports import Key
 
@@ -19,6 +20,7 @@ START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 TICK = timedelta(minutes=11)
 """Longer than every delay of the product that is not set in a spec, so that one tick makes all of them due."""
 ABSENT = -1
+_OURS = frozenset(kind.name for kind in OURS)
 NAMESPACE = "quant"
 ValueT = TypeVar("ValueT")
 
@@ -179,3 +181,9 @@ def custom(kind: str, name: str, uid: str, spec: Mapping[str, object], time: int
         "spec": dict(spec),
         "status": {},
     }
+
+
+def keys(state: State) -> list[Key]:
+    """Our resources, as far as the store or the operator knows of them."""
+    slots = sorted({slot for slot, _ in (*state.store, *state.cache)})
+    return [Key(SLOTS[slot][0], NAMESPACE, SLOTS[slot][1]) for slot in slots if SLOTS[slot][0] in _OURS]

@@ -20,7 +20,6 @@ from tests.check.passes import Passed, Passes, Written
 from tests.check.registry import Registry, carry_out
 from tests.check.state import (
     ABSENT,
-    NAMESPACE,
     OBJECTS,
     SLOTS,
     VALUES,
@@ -31,6 +30,7 @@ from tests.check.state import (
     State,
     changed,
     find,
+    keys,
     moment,
 )
 from tests.unit.deployment.outside import SETTINGS, Live, metrics
@@ -206,12 +206,6 @@ class World:
         )
         after = self._polled(state._replace(time=state.time + 1, facts=given_up))
         return Step("time passes", after, tick=True)
-
-
-def keys(state: State) -> list[Key]:
-    """Our resources, as far as the store or the operator knows of them."""
-    slots = sorted({slot for slot, _ in (*state.store, *state.cache)})
-    return [Key(SLOTS[slot][0], NAMESPACE, SLOTS[slot][1]) for slot in slots if SLOTS[slot][0] in DOMAINS]
 
 
 def _passed(state: State, key: Key, passed: Passed) -> State:
