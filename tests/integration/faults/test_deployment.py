@@ -43,17 +43,14 @@ async def test_a_model_that_is_deleted_goes_on_being_served(lab: Lab, here: Sett
     assert len(life.informer.all(life.namespace, APPS_DEPLOYMENT)) == 1
 
 
-async def test_a_model_of_another_deployment_is_left_alone_until_it_is_free(lab: Lab, here: Setting) -> None:
+async def test_a_model_of_another_deployment_is_left_alone_until_that_one_is_gone(lab: Lab, here: Setting) -> None:
     life = here.life
     await train(life)
     await serve(life)
     await life.create(MODEL_DEPLOYMENT, "second", {"model": {"name": life.model}})
-    says = ("belongs to deployment", "set spec.model.follow to true", "delete the model's tag")
+    says = ("belongs to deployment", "set spec.model.follow to true", "curl -s -X DELETE")
     await told(lab, here, MODEL_DEPLOYMENT, "second", "Stalled=True", "ModelClaimed", *says)
     await life.informer.kube.delete(MODEL_DEPLOYMENT, life.namespace, DEPLOYMENT)
-    body = {"name": life.model, "key": names.TAG_OWNER}
-    async with lab.session.delete(f"{lab.mlflow}/{API}/registered-models/delete-tag", json=body) as answer:
-        assert answer.status == 200
     await life.until(lambda: life.status(MODEL_DEPLOYMENT, "second").get("owner"), "the second owns the model")
     await life.until(lambda: life.reason(MODEL_DEPLOYMENT, "second", "Ready") == ("True", "Serving"), "it serves")
 
