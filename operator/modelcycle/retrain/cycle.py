@@ -91,11 +91,16 @@ def conclude(draft: Draft, decision: Decision, failures: int) -> None:
 
 def abort(draft: Draft, cycle: Cycle) -> None:
     """A person said so. A training that runs is ended; a rollout is the deployment's own and goes on."""
+    stop_training(draft, cycle)
+    end(draft, cycle, CycleOutcome.ABORTED, "AbortRequested", "aborted by annotation")
+
+
+def stop_training(draft: Draft, cycle: Cycle) -> None:
+    """Delete the training that the cycle is waiting for; one that has ended stays."""
     training = training_of(draft, cycle)
     if cycle.phase is CyclePhase.TRAINING and training is not None:
         ref = Ref("modelcycle.dev/v1alpha1", "ModelTraining", training.namespace, training.name, training.uid)
         draft.delete(ref)
-    end(draft, cycle, CycleOutcome.ABORTED, "AbortRequested", "aborted by annotation")
 
 
 def training_of(draft: Draft, cycle: Cycle) -> Training | None:

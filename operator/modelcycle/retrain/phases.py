@@ -21,19 +21,28 @@ from modelcycle.api.v1alpha1.deployment import ServedVersion, Verdict
 from modelcycle.api.v1alpha1.retrain_status import Cycle, CycleOutcome, CyclePhase, GateOutcome, GateResult
 from modelcycle.core.conditions import FALSE, ending, find
 from modelcycle.core.observed import JobView, PodView, awaits_last_words
-from modelcycle.core.plan import Ref
-from modelcycle.registry.port import ModelReading, ReadVersion, SetAlias, SetVersionTags, VersionInfo
+from modelcycle.core.plan import Effect, Ref
+from modelcycle.errors import NotFound
+from modelcycle.registry.port import ModelFact, ModelReading, ReadVersion, SetAlias, SetVersionTags, VersionInfo
 from modelcycle.retrain import children, gate
 from modelcycle.retrain.champion import champion, read
-from modelcycle.retrain.cycle import end, training_of
+from modelcycle.retrain.cycle import end, stop_training, training_of
 from modelcycle.retrain.draft import Draft
 from modelcycle.retrain.guards import held_by_pin
+from modelcycle.retrain.observed import Deployment, Training
 
 LAST_WORDS = timedelta(seconds=2)
 
 
 def advance(draft: Draft, cycle: Cycle) -> None:
     """Do what the present phase needs, and go to the next when it is done."""
+    training = training_of(draft, cycle)
+    if training is not None and is_of_another_model(training, draft.deployment):
+        model = draft.deployment.spec.model.name
+        message = f"it trains for another model than {model}, which {draft.deployment.name} serves now"
+        stop_training(draft, cycle)
+        end(draft, cycle, CycleOutcome.ABORTED, "DeploymentChanged", message)
+        return
     if cycle.phase is CyclePhase.TRAINING:
         _train(draft, cycle)
     elif cycle.phase is CyclePhase.GATE:
@@ -42,6 +51,11 @@ def advance(draft: Draft, cycle: Cycle) -> None:
         _set_challenger(draft, cycle)
     else:
         _await_verdict(draft, cycle)
+
+
+def is_of_another_model(training: Training, deployment: Deployment) -> bool:
+    """Whether the policy has been given another deployment since, or its deployment another model."""
+    return training.spec.register_.model != deployment.spec.model.name
 
 
 def _enter(draft: Draft, cycle: Cycle, phase: CyclePhase) -> None:
@@ -73,7 +87,7 @@ def _pass_gate(draft: Draft, cycle: Cycle) -> None:
         return
     result = cycle.gate
     draft.doing = f"the gate's verdict {result.outcome.value} is being recorded"
-    if not draft.done(_gate_tags(draft, cycle, result)):
+    if not _carried_out(draft, cycle, _gate_tags(draft, cycle, result)):
         return
     if result.outcome is GateOutcome.PASSED:
         _enter(draft, cycle, CyclePhase.CHALLENGER)
@@ -81,6 +95,17 @@ def _pass_gate(draft: Draft, cycle: Cycle) -> None:
     outcome = CycleOutcome.GATE_REJECTED if result.outcome is GateOutcome.REJECTED else CycleOutcome.GATE_UNKNOWN
     told = f"version {cycle.version} is not tried ({result.reason})"  # the numbers are in the event of the verdict
     end(draft, cycle, outcome, result.reason, f"version {cycle.version}: {result.message or result.reason}", told)
+
+
+def _carried_out(draft: Draft, cycle: Cycle, effect: Effect) -> bool:
+    """Whether MLflow did it. Where the version is no longer there, nothing else is left to try, and the cycle ends."""
+    if draft.done(effect):
+        return True
+    outcome = draft.observed.outcomes.get(effect)
+    if outcome is not None and outcome.error_kind == NotFound.__name__:
+        message = f"version {cycle.version} is no longer in MLflow: {outcome.error}"
+        end(draft, cycle, CycleOutcome.SUPERSEDED, "VersionDeleted", message)
+    return False
 
 
 def _gate_tags(draft: Draft, cycle: Cycle, result: GateResult) -> SetVersionTags:
@@ -197,7 +222,7 @@ def _set_challenger(draft: Draft, cycle: Cycle) -> None:
     if reading.alias(alias) != cycle.version and named not in (cycle.champion, cycle.version):
         draft.change(cycle=cycle.evolve(phase=CyclePhase.GATE, gate=None, champion=named))
         return
-    if draft.done(SetAlias(spec.mlflow, spec.model.name, alias, cycle.version or "")):
+    if _carried_out(draft, cycle, _alias(draft, cycle)):
         _enter(draft, cycle, CyclePhase.ROLLOUT)
         draft.say(
             "ChallengerSet", f"cycle {cycle.number}: version {cycle.version} is {alias}", f"cycle-{cycle.number}-alias"
@@ -218,3 +243,29 @@ def _await_verdict(draft: Draft, cycle: Cycle) -> None:
             Verdict.SUPERSEDED: CycleOutcome.SUPERSEDED,
         }[latest.verdict]
         end(draft, cycle, outcome, latest.reason, f"version {cycle.version}: {latest.message or latest.reason}")
+    elif _is_withdrawn(draft, cycle):
+        alias = draft.deployment.spec.model.aliases.challenger
+        message = f"alias {alias} was taken from version {cycle.version} before a rollout began"
+        end(draft, cycle, CycleOutcome.SUPERSEDED, "ChallengerWithdrawn", message)
+
+
+def _is_withdrawn(draft: Draft, cycle: Cycle) -> bool:
+    """Whether somebody moved the alias before the deployment saw it: then it has nothing to decide on.
+
+    The deployment writes what it does with a version before it moves an alias. A reading that was asked for before our
+    own move says nothing; after a restart every reading is a later one.
+    """
+    status, spec = draft.deployment.status, draft.deployment.spec
+    if cycle.version in {one.version for one in (status.candidate, status.stable) if one is not None}:
+        return False
+    reading = read(draft)
+    if not isinstance(reading, ModelReading) or reading.alias(spec.model.aliases.challenger) == cycle.version:
+        return False
+    moved = draft.observed.outcomes.get(_alias(draft, cycle))
+    asked = draft.observed.facts[ModelFact(spec.mlflow, spec.model.name)].at
+    return moved is None or (asked is not None and asked > moved.at)
+
+
+def _alias(draft: Draft, cycle: Cycle) -> SetAlias:
+    spec = draft.deployment.spec
+    return SetAlias(spec.mlflow, spec.model.name, spec.model.aliases.challenger, cycle.version or "")

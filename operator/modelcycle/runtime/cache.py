@@ -27,7 +27,7 @@ Changed = Callable[[str, View], None]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """``version``: the resourceVersion where it is a number, as it is of real servers. ``generation``: see ``edition``."""
+    """``version``: the resourceVersion where it is a number, as of real servers. ``generation``: see ``edition``."""
 
     view: View
     version: int | None

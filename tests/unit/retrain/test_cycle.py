@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
 from modelcycle import constants as names
 from modelcycle.api.v1alpha1.common import Condition, ConditionStatus
-from modelcycle.api.v1alpha1.retrain_status import CycleOutcome
+from modelcycle.api.v1alpha1.deployment import Verdict
+from modelcycle.api.v1alpha1.retrain_status import CycleOutcome, CyclePhase
 from modelcycle.api.v1alpha1.training import TrainingStatus
 from modelcycle.core.observed import Resource
-from modelcycle.core.plan import Outcome
+from modelcycle.core.plan import Effect, Outcome
 from modelcycle.registry.port import SetAlias, SetVersionTags
 from tests.unit.retrain.world import NOW, PASSED, REJECTED, World, bad_world
 
@@ -126,3 +132,80 @@ def test_events_name_the_version_and_say_nothing_twice() -> None:
         "CycleGateRejected": "cycle 1: version 2 is not tried (NotBetter)",
     }
     assert world.status.history[-1].message == "version 2: better"
+
+
+# --- what others do meanwhile ----------------------------------------------------------------------------------------
+def in_rollout() -> World:
+    world = bad_world()
+    world.train()
+    world.settle()
+    world.judge(PASSED)
+    world.settle()
+    assert world.status.cycle is not None
+    assert world.status.cycle.phase is CyclePhase.ROLLOUT
+    return world
+
+
+def ended(world: World) -> tuple[CycleOutcome, str | None]:
+    assert world.status.cycle is None
+    (decision,) = world.status.history
+    return decision.outcome, decision.reason
+
+
+@pytest.mark.parametrize("to", [None, "7"])
+def test_an_alias_that_is_taken_back_before_a_rollout_began_ends_the_cycle(to: str | None) -> None:
+    world = in_rollout()
+    world.challenger = to
+    world.now += timedelta(seconds=5)
+    world.settle()
+    assert ended(world) == (CycleOutcome.SUPERSEDED, "ChallengerWithdrawn")
+
+
+def test_a_reading_from_before_the_alias_was_set_withdraws_nothing() -> None:
+    world = in_rollout()
+    world.challenger = None
+    world.settle()
+    assert world.status.cycle is not None
+
+
+def test_an_alias_that_goes_once_the_rollout_began_is_the_deployments_matter() -> None:
+    world = in_rollout()
+    world.roll("2")
+    world.challenger = None
+    world.now += timedelta(seconds=5)
+    world.settle()
+    assert world.status.cycle is not None
+    world.deliver("2", Verdict.SUPERSEDED)
+    world.settle()
+    assert ended(world) == (CycleOutcome.SUPERSEDED, "Superseded")
+
+
+@pytest.mark.parametrize("gone_at", [SetVersionTags, SetAlias])
+def test_a_version_that_is_deleted_in_mlflow_ends_the_cycle(
+    gone_at: type[Effect], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = bad_world()
+    world.train()
+    world.settle()
+    answer = world._answer
+    missing = Outcome(world.now, error="404", error_kind="NotFound")
+    monkeypatch.setattr(world, "_answer", lambda e: missing if isinstance(e, gone_at) else answer(e))
+    world.judge(PASSED)
+    world.settle()
+    assert ended(world) == (CycleOutcome.SUPERSEDED, "VersionDeleted")
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_cycle_whose_deployment_has_another_model_by_now_ends(*, trained: bool) -> None:
+    world = bad_world()
+    if trained:
+        world.train()
+        world.settle()
+    else:
+        world.train()
+        running = world.trainings[0]
+        world.trainings = (replace(running, status=TrainingStatus()),)
+    world.model = {"name": "quant.other"}
+    world.settle()
+    assert ended(world) == (CycleOutcome.ABORTED, "DeploymentChanged")
+    assert not [e for e in world.asked if isinstance(e, SetAlias)]

@@ -88,6 +88,7 @@ class World:
         self.deployment_exists = True
         self.baseline_loss: str | None = None
         self.champion: str | None = None
+        self.challenger: str | None = None
         self.model: dict[str, Any] = {}
         self.registry_error: str | None = None
 
@@ -126,6 +127,8 @@ class World:
                 effect.model, effect.version, "run", "mlflow-artifacts:/m", "mlflow-artifacts:/r", (), "d", tags
             )
             return Outcome(self.now, version)
+        if isinstance(effect, SetAlias):
+            self.challenger = effect.version
         if isinstance(effect, SetAlias | SetVersionTags):
             return Outcome(self.now)
         return None
@@ -172,12 +175,13 @@ class World:
         return DeploymentSpec.model_validate({"model": {"name": "quant.hedge"} | self.model})
 
     def _registered(self) -> Fact:
-        """The champion alias names ``champion``, or what serves if that is not set."""
+        """Alias champion names ``champion``, or what serves if that is not set; ``challenger`` what it was set to."""
         if self.registry_error:
             return Fact(None, error=self.registry_error)
         serving = self.md_status.stable.version if self.md_status.stable else None
         named = self.champion or serving
-        return Fact(self.now, ModelReading(True, (("champion", named),) if named else ()))
+        aliases = (("champion", named), ("challenger", self.challenger))
+        return Fact(self.now, ModelReading(True, tuple((name, to) for name, to in aliases if to)))
 
     # --- passes ------------------------------------------------------------------------------------------------------
     def observed(self) -> PolicyObserved:
