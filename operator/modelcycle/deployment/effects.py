@@ -29,10 +29,12 @@ KEY_BYTES = 32
 class EnsureFeedbackKey(Effect):
     """Create the Secret with a random key unless it is there. ``secret``: its manifest as JSON, without content.
 
-    Result: None. The operator never reads it, so what is in one that exists is not looked at.
+    Result: None. The operator never reads it, so what is in one that exists is not looked at. ``again`` tells one
+    request from a later equal one.
     """
 
     secret: str
+    again: str = ""
     endpoint: str = ENDPOINT
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
 from modelcycle.api.v1alpha1.deployment import ServedVersion
+from modelcycle.core.observed import PodView
 from modelcycle.core.plan import Manifest, Ref
 from modelcycle.deployment import children
 from modelcycle.deployment.effects import EnsureFeedbackKey, as_json
@@ -10,9 +15,16 @@ from modelcycle.deployment.moves import LOOK_AGAIN
 from modelcycle.deployment.scene import PROGRESSING, Draft, Scene
 from modelcycle.deployment.shares import Shares, shares
 
+SLOW_AFTER = timedelta(seconds=60)
+
 
 def prepare(scene: Scene, draft: Draft) -> Draft:
     """Ask for what has to be there before pods can be made: the feedback key."""
+    slow = slow_pod(scene.observed.pods, scene.now)
+    if slow is not None:
+        draft = draft.asking(replace(_key_effect(scene), again=slow.uid))
+    if not all(pod.ready or pod.deleting for pod in scene.observed.pods):
+        draft = draft.again(SLOW_AFTER)
     if all(scene.workload(served.version) is not None for served, _ in _served(scene)):
         return draft
     effect = _key_effect(scene)
@@ -22,6 +34,16 @@ def prepare(scene: Scene, draft: Draft) -> Draft:
         return asked
     message = f"the Secret {children.secret_name(scene.resource)} can't be made: {outcome.error}"
     return asked.finding(PROGRESSING, "SecretMissing", message)
+
+
+def slow_pod(pods: Iterable[PodView], now: datetime) -> PodView | None:
+    """The oldest pod that should be ready by now. It may lack its key, if somebody deleted the Secret.
+
+    Neither may the operator read Secrets, nor does Kubernetes tell of a volume that is missing; so the key is asked
+    for once more on behalf of each such pod, which does nothing where it is there.
+    """
+    slow = (pod for pod in pods if not pod.ready and not pod.deleting and now - pod.created >= SLOW_AFTER)
+    return min(slow, key=lambda pod: (pod.created, pod.uid), default=None)
 
 
 def applied(scene: Scene) -> tuple[Manifest, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from modelcycle.api.v1alpha1.common import Resources
 from modelcycle.api.v1alpha1.deployment import DeploymentSpec, DeploymentStatus, ServedVersion
 from modelcycle.cluster.kinds import Kind
 from modelcycle.cluster.port import Listing
-from modelcycle.core.observed import Resource
+from modelcycle.core.observed import PodView, Resource
 from modelcycle.core.plan import Manifest
 from modelcycle.deployment import children, template
 from modelcycle.deployment.domain import DOMAIN
 from modelcycle.deployment.effects import ClusterEffects, EnsureFeedbackKey, as_json
+from modelcycle.deployment.workload import slow_pod
 from modelcycle.errors import AlreadyExists, NotFound, Unavailable
 from modelcycle.settings import MlflowEndpoint
 from tests.unit.deployment.outside import MODEL, START, UID, version_info
@@ -211,6 +213,36 @@ def test_no_pods_before_the_feedback_key_is_there() -> None:
     assert "Deployment" not in [manifest["kind"] for manifest in plan.apply]
     assert any(isinstance(effect, EnsureFeedbackKey) for effect in plan.effects)
     assert "Deployment" in [manifest["kind"] for manifest in world.tick().apply]
+
+
+@pytest.mark.parametrize(
+    ("pods", "expected"),
+    [
+        pytest.param([], None, id="no pods"),
+        pytest.param([("a", 59, {})], None, id="still starting"),
+        pytest.param([("a", 60, {}), ("b", 61, {})], "b", id="the oldest"),
+        pytest.param([("a", 60, {"ready": True})], None, id="ready"),
+        pytest.param([("a", 60, {"deleting": True})], None, id="ending"),
+    ],
+)
+def test_a_pod_that_is_slow_may_lack_its_key(pods: list[tuple[str, int, dict[str, Any]]], expected: str | None) -> None:
+    found = slow_pod(
+        (
+            PodView("quant", uid, uid, {}, START - timedelta(seconds=age), "Pending", **fields)
+            for uid, age, fields in pods
+        ),
+        START,
+    )
+    assert (found.uid if found else None) == expected
+
+
+def test_a_key_that_somebody_deleted_is_made_again() -> None:
+    world = World().serving()
+    (workload,) = world.workloads.values()
+    workload.ready = 0
+    world.now = START + timedelta(hours=1)
+    asked = [effect for effect in world.step().effects if isinstance(effect, EnsureFeedbackKey)]
+    assert [effect.again for effect in asked] == ["pod-1-0"]
 
 
 # --- the effect -------------------------------------------------------------------------------------------------------
