@@ -124,7 +124,7 @@ class DeploymentView:
     updated: int = 0
     available: int = 0
     settled: bool = False
-    stuck: str | None = None  # message of Progressing=False
+    stuck: str | None = None  # message of ReplicaFailure=True, else of Progressing=False
     deleting: bool = False
 
 

@@ -23,7 +23,7 @@ from modelcycle.deployment.relations import TRIED
 from modelcycle.deployment.requests import asked, handled, unused
 from modelcycle.deployment.scene import DEGRADED, PROGRESSING, Draft, Scene
 from modelcycle.deployment.shares import shares, step_of
-from modelcycle.deployment.trouble import Fault, Trouble, trouble
+from modelcycle.deployment.trouble import Fault, Trouble
 from modelcycle.deployment.verdicts import arrive, promote, reject
 
 LOOK_AGAIN = timedelta(seconds=5)
@@ -89,7 +89,7 @@ def _aborted(scene: Scene, draft: Draft, candidate: Candidate, value: str) -> Dr
 def _arriving(scene: Scene, draft: Draft, candidate: Candidate) -> Draft:
     if scene.ready(candidate.version):
         return arrive(scene, draft, candidate)
-    found = trouble(scene.pods(candidate.version))
+    found = scene.trouble(candidate.version)
     stable = draft.status.stable
     keeps = f"version {stable.version} goes on serving" if stable else "nothing serves yet"
     if found is not None and found.fault is Fault.VERSION:
@@ -124,7 +124,7 @@ def _step(spec: DeploymentSpec, candidate: Candidate) -> ReplicasStep | None:
 
 def _ruled(scene: Scene, draft: Draft, candidate: Candidate, step: ReplicasStep | None) -> tuple[Draft, Ruling]:
     """First the pods, then the live requests."""
-    found = trouble(scene.pods(candidate.version))
+    found = scene.trouble(candidate.version)
     if found is not None and found.fault is Fault.VERSION:
         return draft, Ruling(Opinion.FAIL, found.reason, found.message)
     wanted = 1 if step is None else shares(scene.spec, draft.status, 0).candidate
@@ -190,7 +190,7 @@ def _overdue(scene: Scene, candidate: Candidate, wait: timedelta) -> bool:
 
 def _out_of_time(scene: Scene, candidate: Candidate, step: ReplicasStep | None, ruling: Ruling) -> Ruling:
     """What becomes of a step whose time is up without a decision."""
-    found = trouble(scene.pods(candidate.version))
+    found = scene.trouble(candidate.version)
     wanted = 1 if step is None else shares(scene.spec, scene.written, 0).candidate
     if scene.ready(candidate.version) < wanted:
         if found is not None and found.fault is Fault.OUTSIDE:

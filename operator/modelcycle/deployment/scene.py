@@ -10,6 +10,7 @@ from modelcycle import constants as names
 from modelcycle.api.v1alpha1.deployment import DeploymentSpec, DeploymentStatus, ServedVersion
 from modelcycle.core.observed import DeploymentView, Observed, PodView, Resource
 from modelcycle.core.plan import Effect, Event, Fact, FactRequest, Outcome
+from modelcycle.deployment.trouble import Trouble, trouble
 from modelcycle.registry.port import ModelFact, ModelReading
 from modelcycle.settings import MlflowEndpoint, PrometheusEndpoint
 
@@ -94,6 +95,10 @@ class Scene:
 
     def pods(self, version: str) -> tuple[PodView, ...]:
         return tuple(p for p in self.observed.pods if p.labels.get(names.LABEL_MODEL_VERSION) == version)
+
+    def trouble(self, version: str) -> Trouble | None:
+        """Why pods of a version are not ready, if something is wrong."""
+        return trouble(self.pods(version), self.workload(version))
 
     def ready(self, version: str) -> int:
         """Ready pods of a version."""

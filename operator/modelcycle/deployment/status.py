@@ -14,7 +14,6 @@ from modelcycle.deployment.advice import advice
 from modelcycle.deployment.relations import TRIED
 from modelcycle.deployment.scene import DEGRADED, PROGRESSING, READY, STALLED, Draft, Finding, Scene
 from modelcycle.deployment.shares import shares
-from modelcycle.deployment.trouble import trouble
 
 WARNED = (DEGRADED, STALLED)
 
@@ -112,7 +111,7 @@ def _progressing(scene: Scene, draft: Draft) -> Judgement:
 def _degraded(scene: Scene, draft: Draft) -> Judgement:
     """A version is stable only once it was ready, so whatever keeps its pods from being ready is decay, not a start."""
     stable = draft.status.stable
-    found = trouble(scene.pods(stable.version)) if stable else None
+    found = scene.trouble(stable.version) if stable else None
     if stable is not None and found is not None:
         return Judgement(DEGRADED, TRUE, found.reason, f"pods of version {stable.version} fail: {found.message}")
     reported = _first(draft, DEGRADED)

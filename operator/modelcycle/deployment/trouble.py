@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from modelcycle.core.observed import ContainerView, PodView
+from modelcycle.core.observed import ContainerView, DeploymentView, PodView
 from modelcycle.core.text import clip
 
 MESSAGE_LIMIT = 400
@@ -49,10 +49,19 @@ class Trouble:
     message: str
 
 
-def trouble(pods: Iterable[PodView]) -> Trouble | None:
-    """The gravest trouble among ``pods``; pods that are ready, ending or still starting have none."""
+def trouble(pods: Iterable[PodView], workload: DeploymentView | None) -> Trouble | None:
+    """The gravest trouble among ``pods``; pods that are ready, ending or still starting have none.
+
+    Without any, what keeps their Deployment from making them: a quota, an admission policy.
+    """
     found = [one for pod in pods if not pod.ready and not pod.deleting and (one := _of_pod(pod))]
-    return min(found, key=lambda one: _ORDER.index(one.fault), default=None)
+    return min(found, key=lambda one: _ORDER.index(one.fault), default=_of_workload(workload))
+
+
+def _of_workload(workload: DeploymentView | None) -> Trouble | None:
+    if workload is None or workload.stuck is None or workload.existing >= workload.replicas:
+        return None
+    return _setting("PodsRefused", f"Deployment {workload.name} can't make its pods: {workload.stuck}")
 
 
 def _of_pod(pod: PodView) -> Trouble | None:

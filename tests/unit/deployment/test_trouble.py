@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from modelcycle.core.observed import ContainerView, PodView
+from modelcycle.core.observed import ContainerView, DeploymentView, PodView
 from modelcycle.deployment.trouble import Fault, last_words, trouble
 from tests.unit.deployment.outside import START, crashed, pulling
 
@@ -46,12 +46,30 @@ OUT_OF_MEMORY = ContainerView("serve", restarts=1, exit_code=137, terminated_rea
     ],
 )
 def test_trouble(pods: list[PodView], expected: str | None) -> None:
-    found = trouble(pods)
+    found = trouble(pods, None)
+    assert (f"{found.fault}/{found.reason}" if found else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("existing", "stuck", "pods", "expected"),
+    [
+        pytest.param(0, "exceeded quota: pods=1", [], "setting/PodsRefused", id="a quota is used up"),
+        pytest.param(1, "exceeded quota: pods=1", [pod()], "setting/PodsRefused", id="for one of them"),
+        pytest.param(1, "exceeded quota: pods=1", [pod(pulling())], "setting/ImagePull", id="a pod says more"),
+        pytest.param(2, "it has timed out progressing", [pod(), pod()], None, id="all pods are there"),
+        pytest.param(0, None, [], None, id="being made"),
+    ],
+)
+def test_what_keeps_a_deployment_from_making_its_pods(
+    existing: int, stuck: str | None, pods: list[PodView], expected: str | None
+) -> None:
+    workload = DeploymentView("quant", "hedge-v2", "u", {}, None, START, replicas=2, existing=existing, stuck=stuck)
+    found = trouble(pods, workload)
     assert (f"{found.fault}/{found.reason}" if found else None) == expected
 
 
 def test_the_message_says_where() -> None:
-    found = trouble([pod(crashed("SmokeFailed", "output y, row 3: expected 1, got 2"))])
+    found = trouble([pod(crashed("SmokeFailed", "output y, row 3: expected 1, got 2"))], None)
     assert found is not None
     assert found.message == "pod pod-1, container serve: output y, row 3: expected 1, got 2"
     assert found.fault is Fault.VERSION
