@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
 from modelcycle.api.v1alpha1.common import ApiModel
-from modelcycle.cluster.kinds import CHILDREN, OURS, Kind, kind_of
+from modelcycle.cluster.kinds import CHILDREN, DEPLOYMENT, OURS, POD_DISRUPTION_BUDGET, SERVICE, Kind, kind_of
 from modelcycle.cluster.port import Cluster
 from modelcycle.cluster.views import View
 from modelcycle.constants import ANNOTATION_SPEC_HASH
@@ -18,6 +18,7 @@ from modelcycle.runtime.cache import OWNER_LABELS, Cache, Entry, edition
 
 REMEMBERED = 50_000
 _WATCHED = frozenset(kind.name for kind in (*OURS, *CHILDREN))
+_MADE_AGAIN = frozenset({DEPLOYMENT, SERVICE, POD_DISRUPTION_BUDGET})  # for as long as their owner is there
 AnyResource = Resource[Any, Any]
 
 
@@ -50,6 +51,8 @@ class Actor:
                 return
             # Should it be deleted, or made anew by somebody else, at this moment: then the server refuses.
             wanted["metadata"]["uid"] = entry.view.uid
+        elif kind in _MADE_AGAIN:
+            await self._assure_owner(resource, manifest)
         answer = await self._refreshing(kind, wanted, self._cluster.apply(kind, wanted))
         if len(self._applied) >= REMEMBERED:
             self._applied.clear()
@@ -98,6 +101,15 @@ class Actor:
         answer = await self._refreshing(kind, body, self._cluster.write_status(kind, body))
         self._cache.put(kind, answer)
         _refuse_pruned(kind, type(status), wanted, answer)
+
+    async def _assure_owner(self, resource: AnyResource, manifest: Manifest) -> None:
+        """Raise ``Conflict`` if the owner is gone: its children go with it, and watches tell of both in any order."""
+        for owner in manifest["metadata"].get("ownerReferences", ()):
+            kind = kind_of(owner["apiVersion"], owner["kind"])
+            await self._refresh(kind, {"namespace": resource.namespace, "name": owner["name"], "uid": owner["uid"]})
+            entry = self._cache.entry(kind.name, resource.namespace, owner["name"])
+            if entry is None or entry.view.uid != owner["uid"]:
+                raise Conflict(f"{kind.name} {owner['name']} is gone: nothing is made for it")
 
     def _differs(self, entry: Entry, wanted: Manifest) -> bool:
         if getattr(entry.view, "spec_hash", None) != wanted["metadata"]["annotations"][ANNOTATION_SPEC_HASH]:

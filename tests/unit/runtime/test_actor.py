@@ -102,6 +102,19 @@ async def test_an_edit_of_a_service_which_has_no_generation_is_put_right(world: 
     assert world.cluster.writes() == ["apply Service ranker-1"]
 
 
+async def test_a_child_that_went_with_its_owner_is_not_made_again(world: World) -> None:
+    """The watch of the children is ahead of the owners'."""
+    owner = {"apiVersion": "modelcycle.dev/v1alpha1", "kind": "ModelTraining", "name": "ranker"}
+    wanted = world.wanted() | {"apiVersion": "v1", "kind": "Service"}
+    wanted["metadata"]["ownerReferences"] = [owner | {"uid": world.resource.uid}]
+    resource = world.resource
+    await world.cluster.delete(MODEL_TRAINING, "shop", "ranker", resource.uid)
+    world.cluster.calls.clear()
+    with pytest.raises(Conflict, match="ModelTraining ranker is gone"):
+        await world.actor.apply(resource, wanted)
+    assert world.cluster.writes() == []
+
+
 async def test_a_child_that_was_there_before_this_process_is_applied_once(world: World) -> None:
     """It may have been edited while no operator looked."""
     made = await world.cluster.create(JOB, with_hash(world.wanted()))
