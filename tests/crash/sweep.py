@@ -202,8 +202,11 @@ async def _run(lab: Lab, reference: Reference, case: Case, namespace: str) -> Ve
 
 
 async def _calm(here: Setting) -> None:
-    """Until the operator has not written anything for a moment."""
+    """Until the operator, in its second life if it was killed, has not written anything for a moment."""
     async with asyncio.timeout(CALM_WITHIN_SECONDS):
+        # One that was killed by its last write of all has nothing left to write, but looks at everything once.
+        while here.operator.starts == (1 if here.ledger.reached else 0) or not here.operator.is_on_duty():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
         before = -1
         while before != len(here.ledger.done):
             before = len(here.ledger.done)

@@ -95,6 +95,10 @@ class Operator:
             return False
         return True
 
+    def is_on_duty(self) -> bool:
+        """Whether it has the lease, and looks at all that there is, in its present life."""
+        return sum(line["message"] == "on duty" for line in self.said()) == self.starts
+
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
