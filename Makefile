@@ -48,8 +48,10 @@ lint: setup ## Style, types, import contracts
 	$(PY) -m mypy $(SOURCES)
 	$(BIN)lint-imports
 
+# Programs are built before pytest begins: the first build of a Kubernetes takes longer than any test may.
 .PHONY: test-unit
 test-unit: setup ## What needs no server: units, properties, conventions
+	@$(CLUSTER) bin helm >/dev/null
 	$(PY) -m pytest -n auto --dist loadfile tests/unit tests/property tests/conventions tests/check $(ARGS)
 
 .PHONY: check
@@ -58,10 +60,12 @@ check: setup ## Explore what the decisions do under crashes, stale reads, outage
 
 .PHONY: test-integration
 test-integration: setup ## Against real servers: kube-apiserver, MLflow
+	@$(CLUSTER) bin kube-apiserver >/dev/null
 	$(PY) -m pytest tests/contract tests/integration tests/crash $(ARGS)
 
 .PHONY: crash
 crash: setup ## Kill the operator before and after every request of a life that changes something (30 minutes)
+	@$(CLUSTER) bin kube-apiserver >/dev/null
 	MODELCYCLE_CRASH=all $(PY) -m pytest tests/crash $(ARGS)
 
 .PHONY: test-e2e

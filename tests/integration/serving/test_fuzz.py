@@ -37,7 +37,7 @@ REQUEST = st.fixed_dictionaries(
 FEEDBACK = st.fixed_dictionaries(
     {"feedback": st.lists(st.fixed_dictionaries({"token": st.text() | JSON, "label": NUMBERS}) | JSON) | JSON}
 )
-SETTINGS = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=400, suppress_health_check=list(HealthCheck))
 
 
 def _status(server: Any, path: str, body: bytes) -> int:

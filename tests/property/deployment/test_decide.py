@@ -108,7 +108,7 @@ ANNOTATIONS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_there_is_a_plan_for_whatever_is_observed(data: st.DataObject) -> None:
     world = World(model=data.draw(MODELS), **data.draw(SPECS))
@@ -209,7 +209,7 @@ def heal(world: World) -> None:
     world.document = {"model": {"name": "quant.hedge"}, "replicas": 3}
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_any_history_comes_to_rest_in_order(data: st.DataObject) -> None:
     """The invariants are checked by the world in every pass; here is how it ends."""
@@ -230,7 +230,7 @@ def test_any_history_comes_to_rest_in_order(data: st.DataObject) -> None:
     assert world.condition("Degraded") == "False/AsExpected"
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(cuts=st.lists(st.integers(0, 14), min_size=1, max_size=30))
 def test_killed_after_any_request_a_rollout_ends_all_the_same(cuts: list[int]) -> None:
     """A pass that is cut short anywhere, with everything that the operator had in memory gone, is done again."""
