@@ -105,12 +105,9 @@ def job_view(raw: Manifest) -> JobView:
 
 def _told_deadline(spec: Manifest) -> int | None:
     containers = ((spec.get("template") or {}).get("spec") or {}).get("containers") or ()
-    told = (one.get("value") for container in containers for one in container.get("env") or () if _says_deadline(one))
+    variables = (one for container in containers for one in container.get("env") or ())
+    told = (one.get("value") for one in variables if one.get("name") == ENV_DEADLINE)
     return next((int(value) for value in told if value is not None and value.isdecimal()), None)
-
-
-def _says_deadline(variable: Manifest) -> bool:
-    return bool(variable.get("name") == ENV_DEADLINE)
 
 
 def deployment_view(raw: Manifest) -> DeploymentView:

@@ -11,17 +11,15 @@ import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from modelcycle.cluster.kinds import SECRET
-from modelcycle.cluster.port import Cluster
 from modelcycle.constants import FEEDBACK_KEY_FILE
 from modelcycle.core.hashing import canonical
-from modelcycle.core.plan import Effect, FactRequest, Manifest
+from modelcycle.core.plan import Effect, Manifest
 from modelcycle.errors import AlreadyExists
-from modelcycle.runtime.ports import EffectHandler, Poller
+from modelcycle.runtime.own_cluster import ENDPOINT, OwnCluster
+from modelcycle.runtime.ports import EffectHandler
 
-ENDPOINT = "cluster"
 KEY_BYTES = 32
 
 
@@ -42,14 +40,8 @@ def as_json(manifest: Manifest) -> str:
     return canonical(manifest).decode()
 
 
-class ClusterEffects:
-    """See ``modelcycle.runtime.ports.Adapter``: effects of deployments on the cluster itself; it has no facts."""
-
-    facts: frozenset[type[FactRequest]] = frozenset()
-    pollers: Mapping[str, Poller] = MappingProxyType({})
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+class ClusterEffects(OwnCluster):
+    """Effects of deployments on the cluster itself."""
 
     @property
     def effects(self) -> Mapping[type[Effect], EffectHandler]:
@@ -60,6 +52,3 @@ class ClusterEffects:
         manifest = json.loads(effect.secret) | {"data": {FEEDBACK_KEY_FILE.rpartition("/")[2]: key}}
         with suppress(AlreadyExists):
             await self._cluster.create(SECRET, manifest)
-
-    async def close(self) -> None:
-        """Nothing is held open: the cluster belongs to the runtime."""

@@ -10,16 +10,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from modelcycle.cluster.kinds import CONFIG_MAP
-from modelcycle.cluster.port import Cluster
 from modelcycle.core.hashing import sha256
-from modelcycle.core.plan import Effect, FactRequest, Manifest
+from modelcycle.core.plan import Effect, Manifest
 from modelcycle.errors import AlreadyExists, Conflict, Missing, NotFound
-from modelcycle.runtime.ports import EffectHandler, Poller
-
-ENDPOINT = "cluster"
+from modelcycle.runtime.own_cluster import ENDPOINT, OwnCluster
+from modelcycle.runtime.ports import EffectHandler
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +64,8 @@ def picked(sources: Mapping[str, Manifest], picks: tuple[Pick, ...]) -> Manifest
     return {field: kept for field, kept in content.items() if kept}
 
 
-class TrainingEffects:
-    """See ``modelcycle.runtime.ports.Adapter``: effects of trainings on the cluster itself; it has no facts."""
-
-    facts: frozenset[type[FactRequest]] = frozenset()
-    pollers: Mapping[str, Poller] = MappingProxyType({})
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+class TrainingEffects(OwnCluster):
+    """Effects of trainings on the cluster itself."""
 
     @property
     def effects(self) -> Mapping[type[Effect], EffectHandler]:
@@ -103,9 +94,6 @@ class TrainingEffects:
             return await self._cluster.get(CONFIG_MAP, namespace, name)
         except NotFound as error:
             raise Missing(f"there is no ConfigMap {name!r} in namespace {namespace!r}") from error
-
-    async def close(self) -> None:
-        """Nothing is held open: the cluster belongs to the runtime."""
 
 
 def _owners(config_map: Manifest) -> set[str]:
