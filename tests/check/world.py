@@ -44,6 +44,9 @@ Steps = Iterator[Step[State]]
 class World:
     """``left``: what may disturb it. Each model adds what is there, what people do, invariants, what rest means."""
 
+    happenings = staticmethod(happenings)
+    carry_out = staticmethod(carry_out)
+
     def __init__(self, left: Left) -> None:
         self.left = left
         self.passes = Passes(DOMAINS, SETTINGS)
@@ -115,7 +118,7 @@ class World:
             wrong = None if state.cache or any(garbage(state)) else passed.error
             yield Step(passed.told, _passed(state, key, passed), True, wrong=wrong)
         yield Step("MLflow and Prometheus are asked for facts", self._polled(state))
-        for one in happenings(state):
+        for one in self.happenings(state):
             if not one.accident:
                 yield Step(one.told, _happened(state, one))
 
@@ -128,7 +131,7 @@ class World:
             yield from self._losses(state._replace(left=left._replace(losses=left.losses - 1)))
         if left.outages and not state.away:
             yield Step("MLflow goes away", state._replace(away=True, left=left._replace(outages=left.outages - 1)))
-        for one in happenings(state):
+        for one in self.happenings(state):
             if one.accident and not left.accidents:
                 continue
             hit = state._replace(left=left._replace(accidents=left.accidents - one.accident))
@@ -168,7 +171,7 @@ class World:
             answer, told = (None, REGISTRY_AWAY, "Unavailable", True), f"MLflow does not answer to {name}"
         else:
             try:
-                registry, value = carry_out(registry, effect)
+                registry, value = self.carry_out(registry, effect)
                 answer, told = (value, None, None, False), f"MLflow carries {name} out"
             except ModelcycleError as error:
                 kind = error.reason if isinstance(error, Unusable) else type(error).__name__
