@@ -37,7 +37,7 @@ from modelcycle.training.effects import TrainingEffects
 from modelcycle.training.sweeper import Sweeper
 
 LOG = logging.getLogger(__name__)
-DRAIN_SECONDS = 10.0
+DRAIN_SECONDS = 2.0  # of the 5 s within which another replica works: what is cut off, that one takes up
 DOMAINS: tuple[Domain, ...] = (training.DOMAIN, deployment.DOMAIN, retrain.DOMAIN)
 
 
@@ -82,7 +82,7 @@ async def _assembled(
     """The manager with its adapters, which ``stack`` closes."""
     endpoints = load_endpoints(options.endpoints_file)
     settings = await _settings(options, endpoints, cluster)
-    registry = MlflowRegistry(endpoints.mlflow)
+    registry = MlflowRegistry(endpoints.mlflow, fence)
     store = PrometheusStore(endpoints.prometheus)
     adapters: list[Adapter] = [registry, store, ClusterEffects(cluster), TrainingEffects(cluster)]
     for adapter in adapters:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from yarl import URL
 
 from modelcycle.core.text import clip
 from modelcycle.errors import NotFound, Refused, Unavailable
+from modelcycle.sending import asks_when_sending
 from modelcycle.settings import Endpoint
 
 ANSWER_SECONDS = 10.0
@@ -74,6 +75,7 @@ class HttpEndpoint:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
+            trace_configs=[asks_when_sending()],
         )
 
     async def close(self) -> None:
@@ -87,10 +89,12 @@ class HttpEndpoint:
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         form: Mapping[str, str] | None = None,
+        may_be_sent: Callable[[], None] | None = None,
     ) -> HttpAnswer:
         """Send one request and read its answer whole, whatever its status but a redirect.
 
-        Raises ``Unavailable``: no answer, not in time, or one larger than the bound. ``Refused``: a redirect.
+        ``may_be_sent`` is called right before it is sent, and may raise. Raises ``Unavailable``: no answer, not in
+        time, or one larger than the bound. ``Refused``: a redirect.
         """
         asked = f"{self.name}: {method} {path}"
         with self._failures(asked):
@@ -102,6 +106,7 @@ class HttpEndpoint:
                 data=form,
                 headers=self._headers(asked),
                 allow_redirects=False,
+                trace_request_ctx=may_be_sent,
             ) as response:
                 self._refuse_redirect(asked, response)
                 return HttpAnswer(asked, response.status, await self._read(asked, response))

@@ -12,6 +12,7 @@ import pytest
 from modelcycle.core.plan import Effect
 from modelcycle.registry.mlflow import MlflowRegistry
 from modelcycle.registry.port import EnsureRun, RunInfo, Tags
+from modelcycle.runtime.fence import OpenFence
 from modelcycle.settings import MlflowEndpoint
 from tests.support.mlflow_server import mlflow_server
 from tests.support.proxy import FaultyProxy, faulty_proxy
@@ -92,7 +93,7 @@ class Registry:
 
 @pytest.fixture
 async def registry(proxy: FaultyProxy) -> AsyncIterator[Registry]:
-    adapter = MlflowRegistry([MlflowEndpoint(name=ENDPOINT, url=proxy.url)])
+    adapter = MlflowRegistry([MlflowEndpoint(name=ENDPOINT, url=proxy.url)], OpenFence())
     yield Registry(adapter)
     await adapter.close()
 
@@ -107,6 +108,6 @@ def impatient(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def restarted(proxy: FaultyProxy) -> AsyncIterator[Registry]:
     """The adapter of another process, which remembers nothing."""
-    adapter = MlflowRegistry([MlflowEndpoint(name=ENDPOINT, url=proxy.url)])
+    adapter = MlflowRegistry([MlflowEndpoint(name=ENDPOINT, url=proxy.url)], OpenFence())
     yield Registry(adapter)
     await adapter.close()

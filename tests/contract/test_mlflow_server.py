@@ -16,6 +16,7 @@ from modelcycle.errors import ModelcycleError, NotFound, Refused, Unavailable, U
 from modelcycle.registry import port
 from modelcycle.registry.mlflow import MlflowRegistry
 from modelcycle.registry.port import ModelFact, ReadVersion
+from modelcycle.runtime.fence import OpenFence
 from modelcycle.runtime.ports import Adapter
 from modelcycle.settings import MlflowEndpoint
 from tests.contract.conftest import ENDPOINT, Api, Registry
@@ -26,7 +27,7 @@ READ = ReadVersion(ENDPOINT, "shop.prices", "1")
 
 
 async def failure_at(url: str, **more: Any) -> ModelcycleError:
-    adapter = MlflowRegistry([MlflowEndpoint(name=ENDPOINT, url=url, **more)])
+    adapter = MlflowRegistry([MlflowEndpoint(name=ENDPOINT, url=url, **more)], OpenFence())
     try:
         with pytest.raises(ModelcycleError) as raised:
             await adapter.effects[ReadVersion](READ)
@@ -111,7 +112,7 @@ async def test_the_token_is_read_again_for_each_request(tmp_path: Path) -> None:
 
     token = tmp_path / "token"
     async with answering(handle) as url:
-        adapter = MlflowRegistry([MlflowEndpoint(name=ENDPOINT, url=url, token_file=str(token))])
+        adapter = MlflowRegistry([MlflowEndpoint(name=ENDPOINT, url=url, token_file=str(token))], OpenFence())
         for text in ("first\n", "second\n"):
             token.write_text(text)
             with pytest.raises(Refused, match=r"401: who are you.*token_file") as raised:
@@ -125,7 +126,7 @@ async def test_the_token_is_read_again_for_each_request(tmp_path: Path) -> None:
 
 
 async def test_it_is_what_the_runtime_expects() -> None:
-    adapter: Adapter = MlflowRegistry([MlflowEndpoint(name=name, url="http://x") for name in ("a", "b")])
+    adapter: Adapter = MlflowRegistry([MlflowEndpoint(name=name, url="http://x") for name in ("a", "b")], OpenFence())
     await adapter.close()
     assert set(adapter.pollers) == {"a", "b"}
     assert adapter.facts == {ModelFact}
@@ -136,7 +137,9 @@ async def test_it_is_what_the_runtime_expects() -> None:
 
 async def test_a_ca_file_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"ca_file .*nowhere.pem can't be used"):
-        MlflowRegistry([MlflowEndpoint(name=ENDPOINT, url="https://mlflow", ca_file=str(tmp_path / "nowhere.pem"))])
+        MlflowRegistry(
+            [MlflowEndpoint(name=ENDPOINT, url="https://mlflow", ca_file=str(tmp_path / "nowhere.pem"))], OpenFence()
+        )
 
 
 async def test_files_that_lie_in_a_store_of_their_own(registry: Registry, api: Api, unique: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from modelcycle.cluster.bucket import TokenBucket
 from modelcycle.cluster.kinds import Kind
 from modelcycle.cluster.port import Fence, Listing, WriteObserver
@@ -80,10 +82,10 @@ class KubeCluster:
 
     async def _write(self, verb: str, kind: Kind, request: Request) -> Manifest:
         await self._bucket.take()
-        # After the wait for a token, as late as can be: what counts is when the write is started.
+        # After the wait for a token, and again after that for a connection: what counts is when the write is started.
         self._fence.check()
         try:
-            answer = await self._send(request)
+            answer = await self._send(replace(request, may_be_sent=self._fence.check))
         except ModelcycleError as error:
             self._observe(verb, kind.name, type(error).__name__)
             raise

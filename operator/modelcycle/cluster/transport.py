@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,16 +23,21 @@ from modelcycle.errors import (
     Terminating,
     Unavailable,
 )
+from modelcycle.sending import asks_when_sending
 
 REQUEST_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
+CONNECTIONS = 64
 MESSAGE_BYTES = 1024
 JSON_TYPE = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """``what`` names the request in errors, e.g. ``apply Job shop/ranker-1``."""
+    """``what`` names the request in errors, e.g. ``apply Job shop/ranker-1``.
+
+    ``may_be_sent`` is called right before it is sent, and may raise.
+    """
 
     method: str
     path: str
@@ -40,6 +45,7 @@ class Request:
     parameters: Mapping[str, str] = field(default_factory=dict)
     body: Manifest | None = None
     content_type: str = JSON_TYPE
+    may_be_sent: Callable[[], None] | None = None
 
 
 class Expired(Unavailable):
@@ -97,9 +103,9 @@ class Transport:
     @staticmethod
     def _new_session(credentials: Credentials) -> aiohttp.ClientSession:
         secure = credentials.server.startswith("https")
-        connector = aiohttp.TCPConnector(limit=64, ssl=credentials.ssl_context() if secure else True)
+        connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=credentials.ssl_context() if secure else True)
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
-        return aiohttp.ClientSession(connector=connector, timeout=timeout)
+        return aiohttp.ClientSession(connector=connector, timeout=timeout, trace_configs=[asks_when_sending()])
 
 
 async def _exchange(
@@ -117,6 +123,7 @@ async def _exchange(
         params=request.parameters,
         data=None if request.body is None else json.dumps(request.body).encode(),
         headers=headers,
+        trace_request_ctx=request.may_be_sent,
     ) as response:
         return response.status, response.headers, await response.text()
 

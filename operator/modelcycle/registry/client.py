@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
+from modelcycle.cluster.port import Fence
 from modelcycle.errors import AlreadyExists, ModelcycleError, NotFound, Refused, Unavailable
 from modelcycle.outside import HttpAnswer, HttpEndpoint, failure
 from modelcycle.registry.answers import Answer
@@ -21,14 +22,17 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
 class MlflowClient:
-    """A client of one MLflow server: every method is one request.
+    """A client of one MLflow server: every method is one request, and those that change something ask ``fence``.
+
+    An effect is several requests, and the lease may be over after the first of them.
 
     They raise ``NotFound`` (MLflow knows no such thing), ``AlreadyExists``, ``Refused`` (MLflow or a proxy says no),
     and ``Unavailable`` for everything after which it is unknown whether the request was carried out: no answer, 5xx,
-    or an answer that is not MLflow's.
+    or an answer that is not MLflow's; ``Fenced`` when this replica may not write.
     """
 
-    def __init__(self, endpoint: MlflowEndpoint) -> None:
+    def __init__(self, endpoint: MlflowEndpoint, fence: Fence) -> None:
+        self._fence = fence
         self._host = urlsplit(endpoint.url).netloc
         self._http = HttpEndpoint(endpoint, "MLflow", JSON_BYTES)
 
@@ -39,10 +43,15 @@ class MlflowClient:
         return self._understood(await self._http.request("GET", f"{API}/{path}", params=params), expected)
 
     async def post(self, path: str, body: Mapping[str, Any], expected: type[AnswerT]) -> AnswerT:
-        return self._understood(await self._http.request("POST", f"{API}/{path}", body=body), expected)
+        check = self._fence.check if is_write(path) else None
+        return self._understood(
+            await self._http.request("POST", f"{API}/{path}", body=body, may_be_sent=check), expected
+        )
 
     async def delete(self, path: str, body: Mapping[str, Any], expected: type[AnswerT]) -> AnswerT:
-        return self._understood(await self._http.request("DELETE", f"{API}/{path}", body=body), expected)
+        check = self._fence.check
+        answer = await self._http.request("DELETE", f"{API}/{path}", body=body, may_be_sent=check)
+        return self._understood(answer, expected)
 
     async def list_artifacts(self, path: str, expected: type[AnswerT]) -> AnswerT:
         """Files and folders right below a path of the artifact store; an absent folder is an empty listing."""
@@ -74,6 +83,11 @@ class MlflowClient:
                 "start mlflow server with every name by which it is called"
             )
         return failure(answer, message)
+
+
+def is_write(path: str) -> bool:
+    """Whether a POST there changes something: MLflow takes searches as POSTs, too."""
+    return not path.endswith("/search")
 
 
 def literal(text: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from modelcycle.cluster.port import Fence
 from modelcycle.core.plan import Effect, FactRequest
 from modelcycle.errors import Unusable
 from modelcycle.registry.aliases import Aliases
@@ -46,8 +47,8 @@ class _Server:
 class MlflowRegistry:
     """The adapter of all MLflow endpoints. Made inside of the running event loop."""
 
-    def __init__(self, endpoints: Sequence[MlflowEndpoint]) -> None:
-        self._servers = {endpoint.name: _server(endpoint) for endpoint in endpoints}
+    def __init__(self, endpoints: Sequence[MlflowEndpoint], fence: Fence) -> None:
+        self._servers = {endpoint.name: _server(endpoint, fence) for endpoint in endpoints}
 
     @property
     def effects(self) -> Mapping[type[Effect], EffectHandler]:
@@ -94,7 +95,7 @@ class MlflowRegistry:
         return server
 
 
-def _server(endpoint: MlflowEndpoint) -> _Server:
-    client = MlflowClient(endpoint)
+def _server(endpoint: MlflowEndpoint, fence: Fence) -> _Server:
+    client = MlflowClient(endpoint, fence)
     runs = Runs(client)
     return _Server(client, runs, Versions(client, runs), Aliases(client))

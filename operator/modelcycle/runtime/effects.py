@@ -127,6 +127,8 @@ class EffectRunner:
             self._fence.check()
             try:
                 value = await self._handlers[type(effect)](effect)
+            except Fenced:  # between two of its requests
+                raise
             except ModelcycleError as error:
                 return self._failure(key, uid, effect, error)
             except Exception as error:  # a bug of the adapter must not stop the operator, nor be tried in a loop

@@ -57,7 +57,7 @@ class Elector:
         self._on_duty: asyncio.Task[None] | None = None
         self._held: Manifest | None = None  # the lease as we wrote it last
         self._seen: tuple[Any, ...] | None = None
-        self._seen_at = float("-inf")
+        self._free_at = float("-inf")  # when the holder's time is over, counted from when we saw the lease change
         self._deadline = float("-inf")
 
     @property
@@ -69,7 +69,7 @@ class Elector:
         while True:
             await self._turn()
             if self._on_duty is None:
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(pause(self._monotonic(), self._free_at))
             else:
                 done, _ = await asyncio.wait({self._on_duty}, timeout=RETRY_SECONDS)
                 for task in done:
@@ -100,6 +100,9 @@ class Elector:
             LOG.warning("the lease could not be read or written: %s", str(error) or "no answer in time")
             held = False
         if held:
+            if self._monotonic() >= self._deadline:
+                # What was to be written since then was refused, and nobody else looks at it: begin anew.
+                await self._go_off_duty()
             self._deadline = started + RENEW_SECONDS
             self._fence.allow_until(self._deadline)
             self._go_on_duty()
@@ -129,12 +132,13 @@ class Elector:
             return False
 
     def _is_alive(self, spec: Manifest) -> bool:
-        """Whether the holder's time, counted from when we saw the lease change, is not over."""
+        """Whether the holder's time is not over."""
         now = self._monotonic()
         seen = (spec.get("holderIdentity"), spec.get("renewTime"), spec.get("leaseTransitions"))
         if seen != self._seen:
-            self._seen, self._seen_at = seen, now
-        return now < self._seen_at + float(spec.get("leaseDurationSeconds") or LEASE_SECONDS)
+            self._seen = seen
+            self._free_at = now + float(spec.get("leaseDurationSeconds") or LEASE_SECONDS)
+        return now < self._free_at
 
     def _taken_over(self, spec: Manifest) -> Manifest:
         if spec.get("holderIdentity") == self._identity:
@@ -179,6 +183,12 @@ class Elector:
         duty.cancel()
         with suppress(asyncio.CancelledError):
             await duty
+
+
+def pause(now: float, free_at: float) -> float:
+    """Seconds until a standby looks at the lease again: at once when it is free, so that a takeover takes no longer."""
+    left = free_at - now
+    return left if 0 < left < RETRY_SECONDS else RETRY_SECONDS
 
 
 def _with_spec(lease: Manifest, **spec: Any) -> Manifest:  # noqa: ANN401 (JSON)

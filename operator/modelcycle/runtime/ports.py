@@ -110,7 +110,7 @@ class Poller(Protocol):
 class Adapter(Protocol):
     """An outside system with all its endpoints. Made inside of the running event loop, closed in it.
 
-    The composition root makes ``modelcycle.registry.mlflow.MlflowRegistry(settings.endpoints.mlflow)`` and
+    The composition root makes ``modelcycle.registry.mlflow.MlflowRegistry(settings.endpoints.mlflow, fence)`` and
     ``modelcycle.metricstore.prometheus.PrometheusStore(settings.endpoints.prometheus)``.
 
     ``effects``: a handler for each type of effect. They run beside the pass that asked for them, whose status is

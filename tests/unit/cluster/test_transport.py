@@ -280,6 +280,27 @@ async def test_the_fence_is_asked_after_the_wait_for_a_token(world: World) -> No
         await waiting
 
 
+@pytest.mark.parametrize("free", [pytest.param(True, id="one that is free again"), pytest.param(False, id="a new one")])
+async def test_the_fence_is_asked_after_the_wait_for_a_connection(
+    world: World, monkeypatch: pytest.MonkeyPatch, free: bool
+) -> None:
+    monkeypatch.setattr(transport_module, "CONNECTIONS", 1)
+    answer = answered(A_JOB) if free else answered(A_JOB, Connection="close")
+
+    def close(request: web.Request) -> web.Response:
+        world.fence.closed = True
+        return answer(request)
+
+    world.answer(close)
+    # The first request has the only connection while the second asks the fence for the first time.
+    reading = asyncio.create_task(world.cluster.get(JOB, "shop", "a"))
+    writing = asyncio.create_task(world.cluster.create(JOB, A_JOB))
+    assert await reading == A_JOB
+    with pytest.raises(Fenced):
+        await writing
+    assert [request.method for request in world.server.requests] == ["GET"]
+
+
 @pytest.mark.parametrize(
     ("write", "line", "content_type"),
     [

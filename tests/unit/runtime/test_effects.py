@@ -186,6 +186,12 @@ def test_pause(error: Any, times: int, seconds: float) -> None:
     assert effects_module._pause(error, times) == pytest.approx(seconds)
 
 
+async def test_what_the_fence_ends_half_way_has_no_outcome(world: World) -> None:
+    world.answer = failing(Fenced("between two requests"))
+    await world.ask("big", "small")
+    assert (world.rung, dict(world.book.of(UID)), world.enqueued) == (["big"], {}, [])
+
+
 async def test_nothing_is_started_by_who_may_not_write(world: World) -> None:
     world.fence.closed = True
     await world.ask("big")

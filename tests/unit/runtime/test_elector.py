@@ -10,7 +10,7 @@ import pytest
 from modelcycle.cluster.kinds import LEASE
 from modelcycle.errors import Fenced, Unavailable
 from modelcycle.runtime import elector as elector_module
-from modelcycle.runtime.elector import LEASE_SECONDS, RENEW_SECONDS, Elector, LeaseName
+from modelcycle.runtime.elector import LEASE_SECONDS, RENEW_SECONDS, Elector, LeaseName, pause
 from modelcycle.runtime.fence import LeaseFence
 from tests.unit.runtime.builders import clock
 from tests.unit.runtime.memory_cluster import MemoryCluster
@@ -38,10 +38,12 @@ class Replica:
     def __init__(self, name: str, cluster: MemoryCluster, time: Time) -> None:
         self.fence = LeaseFence(time)
         self.duties = 0
+        self.begun = 0
         self.elector = Elector(cluster, NAME, name, self.fence, self._duty, clock, time)
 
     async def _duty(self) -> None:
         self.duties += 1
+        self.begun += 1
         try:
             await asyncio.Event().wait()
         finally:
@@ -194,6 +196,35 @@ async def test_a_leader_that_finds_another_in_its_place_goes_off_duty(cluster: M
         assert not one.is_on_duty()
         assert not one.may_write()
     assert spec(cluster)["holderIdentity"] == "two"
+
+
+async def test_a_leader_that_was_late_and_has_the_lease_all_the_same_looks_at_everything_again(
+    cluster: MemoryCluster, time: Time
+) -> None:
+    # Between its deadline and now its writes were refused, and whoever they were for waits.
+    one = Replica("one", cluster, time)
+    async with one.running():
+        await some_turns()
+        time.now += RENEW_SECONDS - 0.1
+        await some_turns()
+        assert one.begun == 1
+        time.now += RENEW_SECONDS + 0.1
+        await some_turns()
+        assert (one.is_on_duty(), one.may_write(), one.begun) == (True, True, 2)
+
+
+@pytest.mark.parametrize(
+    ("free_in", "seconds"),
+    [
+        pytest.param(14.9, 2.0, id="held by somebody: look again in 2 s"),
+        pytest.param(0.3, 0.3, id="free before that, unless it is renewed"),
+        pytest.param(0.0, 2.0, id="free, and another was faster, or the server does not answer"),
+        pytest.param(float("-inf"), 2.0, id="never seen"),
+    ],
+)
+def test_pause(free_in: float, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elector_module, "RETRY_SECONDS", 2.0)
+    assert pause(100.0, 100.0 + free_in) == pytest.approx(seconds)
 
 
 async def test_a_duty_that_fails_ends_the_elector(cluster: MemoryCluster, time: Time) -> None:
