@@ -37,8 +37,10 @@ class Nursery:
 
 
 @asynccontextmanager
-async def nursery() -> AsyncIterator[Nursery]:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+async def nursery(source: Path | None = None) -> AsyncIterator[Nursery]:
+    """``source``: the folder of another operator's package than this tree's."""
+    paths = [*([str(source)] if source else []), *(path for path in sys.path if path)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(Path(__file__)),

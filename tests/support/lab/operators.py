@@ -49,7 +49,10 @@ def write_endpoints(path: Path, mlflow: str, prometheus: str) -> Path:
 
 @dataclass
 class Operator:
-    """An operator that serves one namespace, in which its Lease lies too; a cluster of its own for MLflow's tags."""
+    """An operator that serves one namespace, in which its Lease lies too; a cluster of its own for MLflow's tags.
+
+    ``served``: the namespaces that it serves instead, separated by commas.
+    """
 
     namespace: str
     kubeconfig: Path
@@ -59,12 +62,13 @@ class Operator:
     kube: Kube
     pid: int = 0
     starts: int = field(default=0)
+    served: str = ""
 
     async def start(self) -> None:
         arguments = {
             "--kubeconfig": str(self.kubeconfig),
             "--endpoints": str(self.endpoints),
-            "--namespaces": self.namespace,
+            "--namespaces": self.served or self.namespace,
             "--cluster-id": self.namespace,
             "--lease-namespace": self.namespace,
             "--lease-name": LEASE_NAME,
@@ -83,10 +87,10 @@ class Operator:
         await self.start()
 
     def kill(self) -> None:
-        self._signal(signal.SIGKILL)
+        self.signal(signal.SIGKILL)
 
     def resync(self) -> None:
-        self._signal(signal.SIGHUP)
+        self.signal(signal.SIGHUP)
 
     def lives(self) -> bool:
         try:
@@ -97,9 +101,11 @@ class Operator:
 
     def is_on_duty(self) -> bool:
         """Whether it has the lease, and looks at all that there is, in its present life."""
-        return sum(line["message"] == "on duty" for line in self.said()) == self.starts
+        messages = [line["message"] for line in self.said()]
+        began = [place for place, message in enumerate(messages) if _PORT.search(message)]
+        return len(began) == self.starts and "on duty" in messages[began[-1] :]
 
-    def _signal(self, number: signal.Signals) -> None:
+    def signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
 

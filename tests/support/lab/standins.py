@@ -50,6 +50,8 @@ class Script:
     gate: Mapping[str, Any] = field(default_factory=lambda: GATE_PASSED)
     waiting: dict[str, str] = field(default_factory=dict)
     """Name of a training -> reason for which its container waits, until the entry is taken away."""
+    held: set[str] = field(default_factory=set)
+    """"gate": evaluations don't end; "serving": no pod gets ready; until the entry is taken away."""
     train: Callable[[str, str], Awaitable[Exit]] | None = None
     """(training, run id) -> how its pod ends; the default logs a small model."""
     logged: int = 0
@@ -118,6 +120,7 @@ class Standins:
         if job["metadata"]["labels"][LABEL_COMPONENT] == "training":
             end = await self._training(job, pod, script)
         else:
+            await _until_let_go(script, "gate")
             end = Exit(message=json.dumps(script.gate))
         await self._pod(pod, ended(pod, end))
         verdict = succeeded(started) if end.code == 0 else failed(started)
@@ -144,6 +147,7 @@ class Standins:
 
     # --- Deployments -------------------------------------------------------------------------------------------------
     async def _deployment(self, deployment: Manifest) -> None:
+        await _until_let_go(self.scripts[deployment["metadata"]["namespace"]], "serving")
         wanted = deployment["spec"]["replicas"]
         status = {"observedGeneration": deployment["metadata"]["generation"]}
         counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), wanted)
@@ -163,6 +167,11 @@ class Standins:
 
     async def _pod(self, pod: Manifest, status: Manifest) -> None:
         await self._status(POD, pod, status)
+
+
+async def _until_let_go(script: Script, what: str) -> None:
+    while what in script.held:  # noqa: ASYNC110 (a test takes an entry out of a set)
+        await asyncio.sleep(0.1)
 
 
 def is_child(child: Manifest, kind: Kind, owner: Manifest, uid: str) -> bool:
