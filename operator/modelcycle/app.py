@@ -101,6 +101,7 @@ async def _assembled(
         forgotten=lambda key: sweeper.soon() if key.kind == MODEL_TRAINING.name else None,
         namespaces=options.namespaces,
         workers=options.workers,
+        relist_seconds=options.relist_seconds,
     )
     metrics.registry.register(ReadyReplicas(manager.cache))
     return manager, sweeper

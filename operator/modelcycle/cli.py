@@ -32,6 +32,7 @@ _FLAGS = (
     ("--qps", "requests_per_second", "requests to the API server a second, in the long run"),
     ("--burst", "burst", "requests to the API server at once"),
     ("--workers", "workers", "resources of each kind that are worked on at the same time"),
+    ("--relist-seconds", "relist_seconds", "how often all is listed again, to repair what a watch missed"),
 )
 
 

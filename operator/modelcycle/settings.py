@@ -91,6 +91,7 @@ class RunOptions(SettingsModel):
     requests_per_second: float = Field(default=50.0, gt=0, le=10_000)
     burst: int = Field(default=100, ge=1, le=100_000)
     workers: int = Field(default=8, ge=1, le=256)
+    relist_seconds: int = Field(default=600, ge=1, le=86_400)
 
 
 def load_endpoints(path: Path | None) -> Endpoints:

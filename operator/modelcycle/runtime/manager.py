@@ -26,7 +26,7 @@ from modelcycle.runtime.outcomes import OutcomeBook
 from modelcycle.runtime.ports import Adapter, Domain, EffectHandler, Key
 from modelcycle.runtime.queue import WorkQueue
 from modelcycle.runtime.recorder import Recorder
-from modelcycle.runtime.resync import Resync
+from modelcycle.runtime.resync import RELIST_SECONDS, Resync
 from modelcycle.runtime.router import Router
 from modelcycle.settings import Settings
 
@@ -55,11 +55,14 @@ class Manager:
         forgotten: Callable[[Key], None],
         namespaces: Sequence[str] = (),
         workers: int = 8,
+        relist_seconds: float = RELIST_SECONDS,
     ) -> None:
         self.metrics = metrics
         self.router = Router()
         self.cache = Cache(self.router.changed, metrics)
-        self.resync = Resync(cluster, self.cache, metrics, namespaces, self.router.resync, time.monotonic)
+        self.resync = Resync(
+            cluster, self.cache, metrics, namespaces, self.router.resync, time.monotonic, relist_seconds
+        )
         outcomes = OutcomeBook()
         self.effects = EffectRunner(_handlers(adapters), outcomes, fence, self.router.enqueue, clock, metrics)
         self.facts = FactBook(adapters, self.router.enqueue, clock)

@@ -21,7 +21,7 @@ SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY}"  # of children; all of our own kin
 
 
 class Resync:
-    """``namespaces`` empty: the whole cluster."""
+    """``namespaces`` empty: the whole cluster. ``relist_seconds``: between two lists of the same kind."""
 
     def __init__(
         self,
@@ -31,6 +31,7 @@ class Resync:
         namespaces: Sequence[str],
         look_at_everything: Callable[[], None],
         monotonic: Callable[[], float],
+        relist_seconds: float = RELIST_SECONDS,
     ) -> None:
         self._cluster = cluster
         self._cache = cache
@@ -38,6 +39,7 @@ class Resync:
         self._namespaces: Sequence[str | None] = namespaces or [None]
         self._look_at_everything = look_at_everything
         self._monotonic = monotonic
+        self._relist_seconds = relist_seconds
         self._heard: dict[str, float] = {}
         self._listed: dict[str, float] = {}
         self._silent: set[str] = set()
@@ -62,10 +64,10 @@ class Resync:
             await self._relist(kind)
 
     async def run(self) -> None:
-        """Relist each kind every ten minutes or so, one after the other, then look at every key. Never returns."""
+        """Relist each kind now and then, one after the other, then look at every key. Never returns."""
         while True:
             for kind in (*OURS, *CHILDREN):
-                await asyncio.sleep(RELIST_SECONDS / len((*OURS, *CHILDREN)) * random.uniform(0.8, 1.2))  # noqa: S311
+                await asyncio.sleep(self._relist_seconds / len((*OURS, *CHILDREN)) * random.uniform(0.8, 1.2))  # noqa: S311
                 try:
                     await self._relist(kind)
                 except ModelcycleError as error:
@@ -101,5 +103,5 @@ class Resync:
         """The list may be milliseconds ahead of the watch: only a watch that was silent for the whole time is dead."""
         LOG.warning("the relist of %s repaired %d objects of the cache", kind.plural, repaired)
         self._metrics.repairs.labels(kind.name).inc(repaired)
-        if self._heard.get(kind.name, 0.0) < since and self._monotonic() - since > RELIST_SECONDS / 2:
+        if self._heard.get(kind.name, 0.0) < since and self._monotonic() - since > self._relist_seconds / 2:
             self._silent.add(kind.name)

@@ -77,13 +77,14 @@ def test_the_arguments_are_those_that_the_operator_knows(default: Chart) -> None
 
 
 def test_every_flag_can_be_given() -> None:
-    given = ("namespaces={shop,bank}", "clusterId=old", "qps=20", "burst=40", "workers=2")
+    given = ("namespaces={shop,bank}", "clusterId=old", "qps=20", "burst=40", "workers=2", "relistSeconds=60")
     chart = Chart(*(f"--set=operator.{each}" for each in (*given, "log.format=text", "log.level=DEBUG")))
     flags, options = flags_of(chart), run_options_of(chart)
     assert {name for name, value in flags.items() if value is None} == {"kubeconfig"}, "a pod has its service account"
     assert (flags["log_format"], flags["log_level"]) == ("text", "DEBUG")
     assert (options.namespaces, options.cluster_id) == (("shop", "bank"), "old")
     assert (options.requests_per_second, options.burst, options.workers) == (20.0, 40, 2)
+    assert options.relist_seconds == 60
 
 
 def test_what_is_not_given_is_left_to_the_operator(default: Chart) -> None:

@@ -14,7 +14,7 @@ from modelcycle.runtime import resync as resync_module
 from modelcycle.runtime.cache import Cache
 from modelcycle.runtime.metrics import Metrics
 from modelcycle.runtime.ports import Key
-from modelcycle.runtime.resync import Resync
+from modelcycle.runtime.resync import RELIST_SECONDS, Resync
 from tests.unit.runtime.builders import job, training
 from tests.unit.runtime.memory_cluster import MemoryCluster
 from tests.unit.runtime.test_controller import World, plan
@@ -142,12 +142,12 @@ async def test_the_age_of_watches_is_exposed(world: World) -> None:
 class Watched:
     """A resync whose clock stands still."""
 
-    def __init__(self) -> None:
+    def __init__(self, relist_seconds: float = RELIST_SECONDS) -> None:
         self.cluster, self.now = MemoryCluster(), 1000.0
         self.metrics = Metrics()
         self.cache = Cache(lambda kind, view: None, self.metrics)
         self.looked = 0
-        self.resync = Resync(self.cluster, self.cache, self.metrics, (), self._look, lambda: self.now)
+        self.resync = Resync(self.cluster, self.cache, self.metrics, (), self._look, lambda: self.now, relist_seconds)
 
     def _look(self) -> None:
         self.looked += 1
@@ -164,7 +164,7 @@ class Watched:
 async def test_a_dead_watch_is_found(heard: bool, missed: bool, is_dead: bool) -> None:
     watched = Watched()
     await watched.resync.everything()
-    watched.now += resync_module.RELIST_SECONDS
+    watched.now += RELIST_SECONDS
     if missed:
         await watched.cluster.create(JOB, job())
     if heard:
@@ -191,9 +191,8 @@ async def test_children_are_listed_by_our_label() -> None:
     assert list(watched.cache.keys("Job")) == []
 
 
-async def test_the_relist_goes_round_and_survives_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resync_module, "RELIST_SECONDS", 0.01)
-    watched = Watched()
+async def test_the_relist_goes_round_and_survives_errors() -> None:
+    watched = Watched(relist_seconds=0.01)
 
     def fail(call: str) -> None:
         if "Pod" in call:
