@@ -169,11 +169,14 @@ class HttpEndpoint:
 
 
 def failure(answer: HttpAnswer, said: str | None = None) -> Unavailable | Refused:
-    """The error for an answer that is no success, by its status; ``said`` is the reason that the other side gave."""
+    """The error for an answer that is no success, by its status; ``said`` is the reason that the other side gave.
+
+    A conflict (409) is over at the next try, when what is there now is read anew.
+    """
     text = f"{answer.asked}: {answer.status}: {clip(said, 2 * EXCERPT_BYTES) if said else answer.excerpt}"
     if answer.status == 401:
         return Refused(f"{text}; give the endpoint a valid token_file")
-    if answer.status in (400, 403, 405, 409, 413, 422):
+    if answer.status in (400, 403, 405, 413, 422):
         return Refused(text)
     return Unavailable(text)
 

@@ -104,8 +104,8 @@ def test_pages_hold_every_name_once_and_fit(names: list[str]) -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        *[(status, Refused) for status in (400, 401, 403, 405, 409, 413, 422)],
-        *[(status, Unavailable) for status in (404, 408, 429, 500, 502, 503, 504, 201, 204)],
+        *[(status, Refused) for status in (400, 401, 403, 405, 413, 422)],
+        *[(status, Unavailable) for status in (404, 408, 409, 410, 429, 500, 502, 503, 504, 201, 204)],
     ],
 )
 def test_failures_by_status(status: int, kind: type[Exception]) -> None:
