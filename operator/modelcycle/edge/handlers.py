@@ -28,11 +28,15 @@ def register(registry: kopf.OperatorRegistry, sink: EventSink) -> None:
 
 
 def _watch(registry: kopf.OperatorRegistry, kind: Kind, sink: EventSink) -> None:
-    async def take(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 (kopf's own signature)
-        raw = dict(event["object"])
-        if event["type"] == "DELETED":
-            sink.deleted(kind, raw)
-        else:
-            sink.seen(kind, raw)
+    async def handle(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 (kopf's own signature)
+        take(kind, event, sink)
 
-    kopf.on.event(kind.group, kind.version, kind.plural, id=f"watch-{kind.plural}", registry=registry)(take)
+    kopf.on.event(kind.group, kind.version, kind.plural, id=f"watch-{kind.plural}", registry=registry)(handle)
+
+
+def take(kind: Kind, event: kopf.RawEvent, sink: EventSink) -> None:
+    raw = dict(event["object"])
+    if event["type"] == "DELETED":
+        sink.deleted(kind, raw)
+    else:
+        sink.seen(kind, raw)

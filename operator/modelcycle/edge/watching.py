@@ -13,6 +13,7 @@ from modelcycle.cluster.credentials import Credentials, CredentialSource
 from modelcycle.cluster.kinds import CHILDREN
 from modelcycle.constants import LABEL_MANAGED_BY, MANAGED_BY
 from modelcycle.edge.handlers import EventSink, register
+from modelcycle.edge.straight import straight_to
 
 
 class NullDiffBaseStorage(kopf.DiffBaseStorage):
@@ -83,13 +84,14 @@ async def watch(
     register(registry, sink)
     _add_login(registry, source)
     mine = asyncio.all_tasks()
-    tasks = await kopf.spawn_tasks(
-        registry=registry,
-        settings=watch_settings(),
-        standalone=True,
-        clusterwide=not namespaces,
-        namespaces=tuple(namespaces),
-        stop_flag=stop,
-    )
-    started()
-    await kopf.run_tasks(tasks, ignored=mine)
+    with straight_to(sink):
+        tasks = await kopf.spawn_tasks(
+            registry=registry,
+            settings=watch_settings(),
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=tuple(namespaces),
+            stop_flag=stop,
+        )
+        started()
+        await kopf.run_tasks(tasks, ignored=mine)

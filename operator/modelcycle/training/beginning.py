@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from modelcycle.api.v1alpha1.training import RunReference
-from modelcycle.core.plan import Event
+from modelcycle.core.plan import Event, Outcome
 from modelcycle.registry.port import EnsureRun, FindRegistered, RunInfo, VersionInfo
 from modelcycle.settings import MlflowEndpoint
 from modelcycle.training import children, identity
@@ -57,7 +59,8 @@ def known(case: Case) -> TrainingPlan | None:
     search = FindRegistered(spec.mlflow, spec.register_.model, case.status.key or "")
     outcome = case.outcome(search)
     if outcome is None or not outcome.ok:
-        return case.plan(asking(outcome, "Looking whether it was trained before"), effects=(search,))
+        stage = asking(outcome, "Looking whether it was trained before")
+        return case.plan(stage, effects=(search,), since=begun(case, outcome))
     if outcome.value is None:
         return None
     version: VersionInfo = outcome.value
@@ -78,15 +81,24 @@ def suspended_before_start(case: Case) -> TrainingPlan | None:
 
 
 def make_run(case: Case) -> TrainingPlan:
-    """Exactly one MLflow run for this training, made or found."""
+    """Exactly one MLflow run for this training, made or found; see ``with_run``."""
     effect = _ensure_run(case)
     outcome = case.outcome(effect)
+    return case.plan(asking(outcome, "Making the MLflow run"), effects=(effect,), since=begun(case, outcome))
+
+
+def with_run(case: Case) -> Case:
+    """The run goes to the status together with the first attempt; then it stays."""
+    outcome = case.outcome(_ensure_run(case)) if case.status.run is None else None
     if outcome is None or not outcome.ok:
-        return case.plan(asking(outcome, "Making the MLflow run"), effects=(effect,))
+        return case
     run: RunInfo = outcome.value
-    status = case.status.evolve(run=RunReference(id=run.run_id, experiment_id=run.experiment_id))
-    # The run is in the status before the first pod: whoever finds the pod can find its run.
-    return case.with_status(status).plan(Stage("Preparing", f"MLflow run {run.run_id} is made."))
+    return case.with_status(case.status.evolve(run=RunReference(id=run.run_id, experiment_id=run.experiment_id)))
+
+
+def begun(case: Case, outcome: Outcome | None) -> datetime | None:
+    """Since when a training that was just made is being prepared; None where something keeps it from going on."""
+    return case.training.created if outcome is None or outcome.ok else None
 
 
 def _ensure_run(case: Case) -> EnsureRun:

@@ -13,6 +13,8 @@ from modelcycle.training.status import Stage, warnings, with_stage
 
 TrainingObserved = Observed[TrainingSpec, TrainingStatus]
 TrainingPlan = Plan[TrainingStatus]
+MOMENT = timedelta(seconds=5)
+BRIEF = timedelta(seconds=2)
 SUSPENDED = Stage("Suspended", "Suspended by spec.suspend; set it to false to go on.", suspended=True)
 
 
@@ -27,6 +29,11 @@ class Case:
     @property
     def training(self) -> children.Training:
         return self.observed.resource
+
+    @property
+    def revised(self) -> children.Training:
+        """The training with the status as it has been worked out so far."""
+        return replace(self.training, status=self.status)
 
     def with_status(self, status: TrainingStatus) -> Case:
         return replace(self, status=status)
@@ -46,10 +53,27 @@ class Case:
         effects: tuple[Effect, ...] = (),
         events: tuple[Event, ...] = (),
         look_again: timedelta | None = None,
+        since: datetime | None = None,
+        moment: timedelta = MOMENT,
     ) -> TrainingPlan:
+        """``since``: when a stage began that mostly is over in a ``moment``. Before that it is not worth a write.
+
+        Nothing is lost with it: all that such a stage adds to the status is seen again by whoever looks again.
+        """
+        left = passing(since, self.now, moment)
+        if left is not None:
+            soonest = left if look_again is None else min(left, look_again)
+            return Plan(status=self.training.status, apply=apply, effects=effects, look_again=soonest)
         status = with_stage(self.status, self.training, stage, self.now)
         told = (*warnings(self.training.status, stage), *events)
         return Plan(status=status, apply=apply, effects=effects, events=told, look_again=look_again)
+
+
+def passing(since: datetime | None, now: datetime, moment: timedelta = MOMENT) -> timedelta | None:
+    """For how long a stage that began ``since`` may yet be over by itself; a clock ahead of ours is not waited for."""
+    if since is None or not timedelta(0) <= now - since < moment:
+        return None
+    return moment - (now - since)
 
 
 def asking(outcome: Outcome | None, doing: str, meanwhile: Stage | None = None) -> Stage:

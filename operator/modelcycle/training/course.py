@@ -9,9 +9,9 @@ from modelcycle.core.observed import JobView, PodView, awaits_last_words
 from modelcycle.core.plan import Event, Manifest, Plan
 from modelcycle.settings import MlflowEndpoint
 from modelcycle.training import attempts, children
-from modelcycle.training.case import SUSPENDED, Case, TrainingPlan
+from modelcycle.training.case import BRIEF, SUSPENDED, Case, TrainingPlan
 from modelcycle.training.ending import completed, failed, over, register, retrying, with_pod_facts
-from modelcycle.training.failures import may_retry
+from modelcycle.training.failures import may_retry, train_container
 from modelcycle.training.kept import COPYING, keep, kept
 from modelcycle.training.obstacles import NO_POD_GRACE, blocked, obstacle
 from modelcycle.training.status import Stage
@@ -76,7 +76,7 @@ def _start(case: Case, endpoint: MlflowEndpoint, run_id: str, number: int, meanw
         return case.with_status(case.status.evolve(code=code)).plan(meanwhile)
     if case.status.code not in (None, code):
         return over(case, FailureClass.CONFIG.value, OTHER_CODE)
-    job = children.job(case.training, endpoint, run_id, number, _remaining(case))
+    job = children.job(case.revised, endpoint, run_id, number, _remaining(case))
     return _begun(case, Attempt(number=number, job=job["metadata"]["name"], started_at=case.now), apply=(job,))
 
 
@@ -118,9 +118,12 @@ def _under_way(
         return blocked(case, found, number, job_ends=job_ends, apply=apply)
     case = case.unblocked()
     if attempt.state is AttemptState.RUNNING:
-        return case.plan(Stage("Running", f"Attempt {number} runs on node {attempt.node}."), apply=apply)
+        running = Stage("Running", f"Attempt {number} runs on node {attempt.node}.")
+        container = train_container(pod)
+        ran_since = container.started_at if container else None
+        return case.plan(running, apply=apply, since=ran_since, moment=BRIEF)
     pending = Stage("Pending", f"Attempt {number} is starting" + (f" on node {attempt.node}." if attempt.node else "."))
-    return case.plan(pending, apply=apply, look_again=NO_POD_GRACE)
+    return case.plan(pending, apply=apply, look_again=NO_POD_GRACE, since=pod.created if pod else job.created)
 
 
 def _adjusted(case: Case, endpoint: MlflowEndpoint, run_id: str, job: JobView, number: int) -> tuple[Manifest, ...]:
@@ -132,4 +135,4 @@ def _adjusted(case: Case, endpoint: MlflowEndpoint, run_id: str, job: JobView, n
     remaining = _remaining(case)
     if (job.suspended, job.deadline) == (case.training.spec.suspend, max(1, remaining)):
         return ()
-    return (children.job(case.training, endpoint, run_id, number, remaining, told=job.told_deadline),)
+    return (children.job(case.revised, endpoint, run_id, number, remaining, told=job.told_deadline),)

@@ -20,7 +20,7 @@ from datetime import datetime
 
 from modelcycle.core.conditions import TRUE, ending
 from modelcycle.core.plan import Plan
-from modelcycle.training.beginning import known, make_run, misplaced, suspended_before_start, with_key
+from modelcycle.training.beginning import known, make_run, misplaced, suspended_before_start, with_key, with_run
 from modelcycle.training.case import Case, TrainingObserved, TrainingPlan
 from modelcycle.training.course import attempt
 from modelcycle.training.ending import after_the_end
@@ -46,6 +46,7 @@ def decide(observed: TrainingObserved, now: datetime) -> TrainingPlan:
     case = with_key(case)
     if case.status.key is None:
         return suspended_before_start(case) or keep(case, 1, COPYING)
+    case = with_run(case)
     if case.status.run is None:
         return known(case) or suspended_before_start(case) or make_run(case)
     return suspended_before_start(case) or attempt(case, endpoint, case.status.run.id)

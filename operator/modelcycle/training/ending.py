@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from modelcycle.api.v1alpha1.training import Attempt, FailureClass, RegisteredVersion, TrainingStatus
 from modelcycle.core.observed import JobView, PodView
 from modelcycle.core.plan import Effect, Event, EventType, Plan, Ref
 from modelcycle.registry.port import EndRun, RegisterModel, RunStatus, SetAlias, VersionInfo
 from modelcycle.training import attempts, children, identity
-from modelcycle.training.case import Case, TrainingPlan, asking
+from modelcycle.training.case import Case, TrainingPlan, asking, passing
 from modelcycle.training.failures import may_retry, train_container
 from modelcycle.training.status import Stage
 from modelcycle.training.termination import parse
@@ -27,12 +27,14 @@ def with_pod_facts(status: TrainingStatus, pod: PodView | None) -> TrainingStatu
 
 
 def completed(case: Case, job: JobView, number: int, pod: PodView | None) -> TrainingPlan:
-    """First the attempt's success goes to the status, with what the pod said; it is registered in the next pass."""
-    status = attempts.with_attempt(with_pod_facts(case.status, pod), attempts.succeeded(job, number, pod, case.now))
-    return case.with_status(status).plan(REGISTERING)
+    """The attempt's success, with what the pod said, goes to the status with what comes of its registration."""
+    record = attempts.succeeded(job, number, pod, case.now)
+    status = attempts.with_attempt(with_pod_facts(case.status, pod), record)
+    return register(case.with_status(status), record, since=job.completion_time)
 
 
-def register(case: Case, record: Attempt) -> TrainingPlan:
+def register(case: Case, record: Attempt, since: datetime | None = None) -> TrainingPlan:
+    """``since``: when the attempt succeeded, if that is not in the status yet."""
     spec, run = case.training.spec, case.status.run
     effect = RegisterModel(
         endpoint=spec.mlflow,
@@ -46,17 +48,18 @@ def register(case: Case, record: Attempt) -> TrainingPlan:
         reason = outcome.error_kind or "RegistryRefused"
         return over(case, reason, f"the model can't be registered: {outcome.error}")
     if outcome is None or not outcome.ok:
-        return case.plan(asking(outcome, "Registering the model", REGISTERING), effects=(effect,))
+        stage = asking(outcome, "Registering the model", REGISTERING)
+        return case.plan(stage, effects=(effect,), since=since if outcome is None else None)
     version: VersionInfo = outcome.value
     case = case.with_status(case.status.evolve(registered=registered_version(version)))
-    return _set_alias(case, version) or _registered_well(case, record, version)
+    return _set_alias(case, version, since) or _registered_well(case, record, version, outcome.at)
 
 
 def registered_version(version: VersionInfo) -> RegisteredVersion:
     return RegisteredVersion(model=version.model, version=version.version, digest=version.digest, files=version.files)
 
 
-def _set_alias(case: Case, version: VersionInfo) -> TrainingPlan | None:
+def _set_alias(case: Case, version: VersionInfo, since: datetime | None) -> TrainingPlan | None:
     alias = case.training.spec.register_.alias
     if alias is None:
         return None
@@ -64,14 +67,20 @@ def _set_alias(case: Case, version: VersionInfo) -> TrainingPlan | None:
     outcome = case.outcome(effect)
     if outcome is not None and outcome.ok:
         return None
-    return case.plan(asking(outcome, f"Setting alias {alias.value}", REGISTERING), effects=(effect,))
+    stage = asking(outcome, f"Setting alias {alias.value}", REGISTERING)
+    return case.plan(stage, effects=(effect,), since=since if outcome is None else None)
 
 
-def _registered_well(case: Case, record: Attempt, version: VersionInfo) -> TrainingPlan:
+def _registered_well(case: Case, record: Attempt, version: VersionInfo, since: datetime) -> TrainingPlan:
+    """``since``: when it was registered. The end of its run is told with it, unless that takes time."""
     message = f"{version.model} version {version.version} is registered, trained in attempt {record.number}."
-    status = case.status.evolve(completion_time=case.now)
+    status, ending = _close_run(case, RunStatus.FINISHED)
+    if ending and case.outcome(ending[0]) is None and passing(since, case.now) is not None:
+        return case.plan(REGISTERING, effects=ending, since=since)
+    status = status.evolve(completion_time=case.now)
     event = Event("Registered", message, transition=f"registered-{version.version}")
-    return case.with_status(status).plan(Stage("Registered", message, succeeded=True), events=(event,))
+    stage = Stage("Registered", message, succeeded=True)
+    return case.with_status(status).plan(stage, effects=ending, events=(event,))
 
 
 def failed(case: Case, status: TrainingStatus, number: int) -> TrainingPlan:

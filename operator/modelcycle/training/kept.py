@@ -26,7 +26,7 @@ def keep(case: Case, attempt: int, meanwhile: Stage) -> TrainingPlan:
     effects = tuple(effect for effect, outcome in outcomes.items() if outcome is None or not outcome.ok)
     failure = next((outcome for outcome in outcomes.values() if outcome is not None and not outcome.ok), None)
     if failure is None:
-        return case.plan(meanwhile, effects=effects)
+        return case.plan(meanwhile, effects=effects, since=case.training.created)
     if failure.retryable and failure.error_kind != Missing.__name__:
         return case.plan(Stage(meanwhile.reason, f"{COPYING.message[:-1]}: {failure.error}"), effects=effects)
     return blocked(case, Blockade(FailureClass.CONFIG, failure.error or ""), attempt, effects=effects)

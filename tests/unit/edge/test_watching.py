@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import inspect
+from collections.abc import AsyncIterator
 from typing import Any
 
 import kopf
 import pytest
+from kopf._cogs.clients import watching
 from kopf._cogs.structs.references import Resource
+from kopf._core.reactor import orchestration, queueing
 
 from modelcycle.cluster.credentials import Credentials
-from modelcycle.cluster.kinds import CHILDREN, OURS, Kind
+from modelcycle.cluster.kinds import CHILDREN, JOB, OURS, Kind
 from modelcycle.core.plan import Manifest
 from modelcycle.edge.handlers import register
+from modelcycle.edge.straight import straight_to
 from modelcycle.edge.watching import NullDiffBaseStorage, connection_info, watch_settings
 
 
@@ -89,3 +94,34 @@ def test_nothing_is_written_by_kopf() -> None:
 def test_kopf_logs_in_with_our_credentials(credentials: Credentials, scheme: str | None, token: str | None) -> None:
     info = connection_info(credentials)
     assert (info.server, info.scheme, info.token, info.insecure) == ("https://x", scheme, token, False)
+
+
+async def test_the_straight_way_is_taken_by_what_kopf_starts_and_tells_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of the kopf that is installed: its orchestration looks the watcher up where that is replaced."""
+
+    async def stream(**_: Any) -> AsyncIterator[Any]:
+        yield watching.Bookmark.LISTED
+        for type_ in (None, "BOOKMARK", "ADDED", "MODIFIED"):
+            yield {"type": type_, "object": {"metadata": {"name": "a"}}}
+        yield {"type": "DELETED", "object": {}}
+        yield {"type": "DELETED", "object": {"metadata": {"name": "a"}}}
+
+    monkeypatch.setattr(watching, "infinite_watch", stream)
+    usual, sink = queueing.watcher, Sink()
+    with straight_to(sink):
+        assert orchestration.queueing.watcher is not usual
+        known = inspect.signature(usual).parameters
+        assert known.keys() >= {"settings", "resource", "namespace", "operator_paused", "resource_indexed"}
+        arguments = dict.fromkeys(known)
+        await orchestration.queueing.watcher(**arguments | {"resource": resource(JOB)})
+    assert orchestration.queueing.watcher is usual
+    assert sink.told == ["seen Job a", "seen Job a", "seen Job a", "deleted Job a"]
+    assert "an event of jobs could not be taken in" in caplog.text
+
+
+def test_the_streams_of_kopf_are_what_the_straight_way_takes_them_for() -> None:
+    parameters = inspect.signature(watching.infinite_watch).parameters
+    assert parameters.keys() >= {"settings", "resource", "namespace", "operator_paused"}
+    assert inspect.isasyncgenfunction(watching.infinite_watch)

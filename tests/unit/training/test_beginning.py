@@ -12,17 +12,20 @@ from modelcycle.core.plan import Outcome
 from modelcycle.registry.port import EnsureRun, FindRegistered
 from modelcycle.settings import Endpoints, MlflowEndpoint, Settings
 from modelcycle.training.beginning import not_allowed
+from modelcycle.training.case import MOMENT
 from modelcycle.training.effects import KeepConfigMap
 from tests.unit.training.world import NOW, SETTINGS, VERSION, World
 
 
-def test_the_run_is_in_the_status_before_the_first_pod() -> None:
+def test_the_run_goes_to_the_status_with_the_job_whose_pod_logs_to_it() -> None:
     world = World()
     while not world.applied:
-        before = world.status
-        world.step()
-    assert before.run is not None
-    assert before.run.id == "run1"
+        plan = world.step()
+    assert plan.status.run is not None
+    assert plan.status.run.id == "run1"
+    assert [attempt.number for attempt in plan.status.attempts] == [1]
+    variables = world.job_spec(1)["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "MLFLOW_RUN_ID", "value": "run1"} in variables
 
 
 def test_a_spec_that_was_trained_before_needs_no_pod() -> None:
@@ -100,20 +103,36 @@ def test_a_suspended_training_takes_the_content_when_it_goes_on() -> None:
     assert world.reason() == "Unknown/ConfigMissing", "the time that it was suspended is not held against it"
 
 
-def test_a_training_without_config_maps_writes_its_status_no_more_often() -> None:
-    world = World()
-    written: list[str] = []
+@pytest.mark.parametrize(
+    ("age", "written"),
+    [
+        pytest.param(0, ["", "", "Attempt 1 is starting."], id="a moment after it was made"),
+        pytest.param(
+            MOMENT.total_seconds(),
+            ["Looking whether it was trained before.", "Making the MLflow run.", "Attempt 1 is starting."],
+            id="MLflow takes its time",
+        ),
+        pytest.param(
+            -60.0,
+            ["Looking whether it was trained before.", "Making the MLflow run.", "Attempt 1 is starting."],
+            id="the API server's clock is ahead of ours",
+        ),
+    ],
+)
+def test_what_is_over_in_a_moment_is_not_written(age: float, written: list[str]) -> None:
+    world, seen = World(), []
+    world.now += timedelta(seconds=age)
     while not world.applied:
-        world.step()
-        written.append(world.status.summary)
-    looking = "Looking whether it was trained before."
-    assert written == [looking, "Making the MLflow run.", "MLflow run run1 is made.", "Attempt 1 is starting."]
+        plan = world.step()
+        seen.append(world.status.summary)
+        assert world.status.summary or (plan.look_again or MOMENT) <= MOMENT, "somebody looks again in time"
+    assert seen == written
 
 
 def test_another_nonce_or_parameter_makes_another_key_and_a_suspension_does_not() -> None:
     def key(**spec: Any) -> str | None:
         world = World(**spec)
-        world.step()
+        world.settle()
         return world.status.key
 
     assert key() == key(suspend=True) == key(ttlSecondsAfterFinished=5) == key(deadlineSeconds=90000)

@@ -248,9 +248,9 @@ def workspace(world: World, number: int) -> tuple[str, dict[str, Any]]:
 def test_config_maps_are_copied_before_the_first_attempt_and_known_before_its_job() -> None:
     world = World(**CONFIGURED)
     world.answers[KeepConfigMap] = KEPT
-    while world.status.run is None:
+    while not world.applied:
+        assert world.status.run is None
         plan = world.step()
-        assert not world.applied
     assert plan.status.code == KeptCode(files="c" * 64, variables="c" * 64)
     world.settle()
     assert workspace(world, 1) == ("hedge-11111-files", {"name": "hedge-11111-variables", "key": "REGION"})
