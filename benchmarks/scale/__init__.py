@@ -1,0 +1,1 @@
+"""How many resources one small operator carries: rates, writes, CPU and memory beside what Kubernetes itself needs."""

@@ -1,0 +1,112 @@
+"""N trainings, created as fast as they go, beside N bare Jobs with the same pod: rate, latency, writes, CPU, memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from benchmarks.scale.audit import AuditLog, total
+from benchmarks.scale.client import Client, Manifest, following, until
+from benchmarks.scale.operators import Operator
+
+NAMESPACE = "default"
+JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+TRAININGS = f"/apis/modelcycle.dev/v1alpha1/namespaces/{NAMESPACE}/modeltrainings"
+SLOWEST = 1.0
+"""Trainings or Jobs a second that is waited for."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """What N objects took. ``rate``: a second, from the first creation to the last success.
+
+    ``latencies``: seconds from the creation of each to that of its pod, sorted. ``writes``: to the API server by all,
+    ``written``: by whom.
+    """
+
+    count: int
+    seconds: float
+    latencies: tuple[float, ...]
+    writes: int
+    written: Mapping[tuple[str, str, str], int]
+    cpu: float = 0.0
+    memory: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        return self.count / self.seconds
+
+    def latency(self, quantile: float) -> float:
+        return self.latencies[min(len(self.latencies) - 1, int(quantile * len(self.latencies)))]
+
+
+async def bare_jobs(client: Client, audit: AuditLog, count: int, prefix: str) -> Course:
+    manifests = [job(f"{prefix}-{number}") for number in range(count)]
+    return await _course(client, audit, JOBS, manifests, "job-name", is_complete, None)
+
+
+async def trainings(
+    client: Client, audit: AuditLog, running: Operator, count: int, prefix: str, image: str = "complete"
+) -> Course:
+    manifests = [training(f"{prefix}-{number}", image) for number in range(count)]
+    return await _course(client, audit, TRAININGS, manifests, "modelcycle.dev/owner-name", has_succeeded, running)
+
+
+async def _course(
+    client: Client,
+    audit: AuditLog,
+    path: str,
+    manifests: list[Manifest],
+    label: str,
+    done: object,
+    running: Operator | None,
+) -> Course:
+    audit.new()
+    cpu = running.cpu if running else 0.0
+    names = {manifest["metadata"]["name"] for manifest in manifests}
+    async with (
+        following(client, path, done=done) as seen,  # type: ignore[arg-type]
+        following(client, PODS, name=lambda raw: str(raw["metadata"].get("labels", {}).get(label))) as pods,
+    ):
+        sent = await client.create_all(path, manifests)
+        patience = 60 + len(names) / SLOWEST
+        await until(lambda: len(seen.done) >= len(names), f"all of {len(names)} have ended well", patience)
+    seconds = max(seen.done.values()) - min(sent.values())
+    time.sleep(2.0)  # what follows the end, such as events, and the audit log
+    written = audit.new()
+    return Course(
+        count=len(names),
+        seconds=seconds,
+        latencies=tuple(sorted(pods.first[name] - sent[name] for name in names)),
+        writes=total(written),
+        written=written,
+        cpu=running.cpu - cpu if running else 0.0,
+        memory=running.memory if running else 0.0,
+    )
+
+
+def is_complete(raw: Manifest) -> bool:
+    return any(one["type"] == "Complete" for one in raw.get("status", {}).get("conditions", ()))
+
+
+def has_succeeded(raw: Manifest) -> bool:
+    conditions = raw.get("status", {}).get("conditions", ())
+    return any(one["type"] == "Succeeded" and one["status"] == "True" for one in conditions)
+
+
+def job(name: str) -> Manifest:
+    container = {"name": "train", "image": "localhost/bench/complete:1"}
+    spec = {"backoffLimit": 0, "template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec}
+
+
+def training(name: str, image: str) -> Manifest:
+    """``image``: how its pod ends, see stages.yaml."""
+    return {
+        "apiVersion": "modelcycle.dev/v1alpha1",
+        "kind": "ModelTraining",
+        "metadata": {"name": name},
+        "spec": {"image": f"localhost/bench/{image}:1", "register": {"model": f"{NAMESPACE}.bench"}},
+    }
