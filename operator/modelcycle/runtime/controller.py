@@ -114,7 +114,8 @@ class Controller:
         parts.effects.request(key, resource.uid, plan.effects)
         for event in plan.events:
             await parts.recorder.record(key.kind, resource, event)
-        if plan.status.manifest() != resource.status.manifest():
+        # Equal models have equal manifests; the other way round it takes a closer look.
+        if plan.status != resource.status and plan.status.manifest() != resource.status.manifest():
             # The answer goes into the cache, which brings the key back at once: the next step follows from this one.
             await parts.actor.write_status(self._kind, resource, plan.status)
 
