@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from modelcycle.core.plan import Fact, FactRequest
 from modelcycle.registry.port import ModelFact, ReadVersion
 from tests.unit.deployment.histories import rolling
@@ -145,6 +147,17 @@ def test_a_stale_reading_starts_and_ends_nothing() -> None:
     assert (world.stable, world.candidate) == ("1", None)
 
 
+def test_a_reading_that_is_minutes_old_starts_nothing() -> None:
+    """MLflow's answers stopped coming, and nobody said that it is away."""
+    world = World().serving()
+    world.challenge("2")
+    world.poll()
+    world.now += timedelta(minutes=3)
+    assert not any(isinstance(effect, ReadVersion) for effect in world.step().effects)
+    world.poll()
+    assert any(isinstance(effect, ReadVersion) for effect in world.step().effects)
+
+
 def test_a_reading_from_before_a_rollout_began_does_not_end_it() -> None:
     """A standby that takes over may have read the aliases before the challenger was set."""
     world = World().serving()
@@ -229,6 +242,17 @@ def test_removing_the_pin_follows_the_champion_again() -> None:
     pin(world, None)
     world.settle()
     assert (world.stable, world.status.owner) == ("1", True)
+
+
+def test_removing_the_pin_of_a_version_that_can_not_start_is_the_way_back() -> None:
+    world = World().serving()
+    world.broken["3"] = crashed("SmokeFailed", "boom")
+    pin(world, "3")
+    world.settle()
+    assert (world.stable, world.candidate) == ("1", "3")
+    pin(world, None)
+    world.settle()
+    assert (world.stable, world.candidate, world.pods) == ("1", None, {"1": 2})
 
 
 def test_a_pin_to_a_version_that_is_not_there_is_stalled() -> None:

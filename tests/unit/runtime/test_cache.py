@@ -179,6 +179,12 @@ def test_a_relist_removes_ghosts_adds_what_was_missed_and_corrects(cache: Cache,
     assert {key.name for key in cache.keys("Job")} == {"fine", "missed", "stale"}
 
 
+def test_an_object_that_makes_no_sense_keeps_no_other_from_being_seen(cache: Cache) -> None:
+    senseless = training("senseless", uid="uid-x", spec={"image": 7}, status={"attempts": "many"})
+    assert cache.repair(MODEL_TRAINING, None, listing(senseless, training(), version=30)) == 2
+    assert cache.get(Resource, "ModelTraining", "shop", "ranker") is not None
+
+
 def test_a_relist_does_not_remove_what_is_newer_than_itself(cache: Cache) -> None:
     cache.put(JOB, job("new", version=60))
     assert cache.repair(JOB, None, listing(version=50)) == 0

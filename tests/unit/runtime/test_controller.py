@@ -368,6 +368,23 @@ async def test_a_namesake_starts_a_life_of_its_own(world: World) -> None:
     assert world.domain.seen[-1].resource.uid == "uid-second"
 
 
+async def test_what_came_of_a_former_life_is_not_this_ones(world: World) -> None:
+    rung: list[str] = []
+
+    async def ring(effect: Ring) -> str:
+        rung.append(effect.bell)
+        return "rang"
+
+    world.manager.effects._handlers = {Ring: ring}
+    world.domain.script = lambda observed, now: Plan(status=observed.resource.status, effects=(Ring("big"),))
+    await world.settle()
+    world.domain.seen.clear()
+    world.manager.seen(MODEL_TRAINING, training(uid="uid-second", version=9000))
+    await world.settle()
+    assert world.domain.seen[0].outcomes == {}
+    assert rung == ["big", "big"]
+
+
 async def test_what_is_being_deleted_is_let_alone(world: World) -> None:
     deleting = training(uid=world.resource.uid, version=9000, metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
     world.manager.seen(MODEL_TRAINING, deleting)

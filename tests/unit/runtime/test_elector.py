@@ -160,6 +160,27 @@ async def test_the_fence_closes_at_the_deadline_even_if_nobody_notices(cluster: 
         assert one.may_write()
 
 
+async def test_the_time_of_the_lease_begins_when_it_is_asked_for(cluster: MemoryCluster, time: Time) -> None:
+    one = Replica("one", cluster, time)
+
+    def fail(call: str) -> None:
+        if "create" not in call:
+            raise Unavailable(call)
+
+    def slow(call: str) -> None:
+        if "create" in call:
+            time.now += 2.5  # the API server takes its time, and others count from before
+            cluster.fail = fail
+
+    sent, cluster.fail = time.now, slow
+    async with one.running():
+        await some_turns()
+        time.now = sent + RENEW_SECONDS - 0.1
+        assert one.may_write()
+        time.now = sent + RENEW_SECONDS + 0.1
+        assert not one.may_write()
+
+
 async def test_a_short_failure_does_not_cost_the_lease(cluster: MemoryCluster, time: Time) -> None:
     one = Replica("one", cluster, time)
     async with one.running():

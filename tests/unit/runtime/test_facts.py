@@ -241,6 +241,20 @@ async def test_the_poller_reads_what_is_wanted_again_and_again(world: World) -> 
     assert len(world.scale.asked) >= 3
 
 
+async def test_a_fact_is_as_old_as_its_question(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = world.scale.read
+
+    async def slow(requests: Collection[FactRequest]) -> FactReadings:
+        world.now += timedelta(seconds=9)
+        return await read(requests)
+
+    monkeypatch.setattr(world.scale, "read", slow)
+    world.scale.values["x"] = 1
+    world.book.subscribe(A, X)
+    await facts_module._read(world.book.lines[0], X, world.book, Metrics())
+    assert world.book.of(A)[Height("x")].at == NOW
+
+
 async def test_a_new_request_does_not_wait_for_the_next_turn(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Scale, "interval", 60.0)
     world.scale.values |= {"x": 1, "y": 2}
