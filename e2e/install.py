@@ -52,7 +52,7 @@ def install(cluster: Cluster, images: Mapping[str, Image], values: Sequence[str]
     command = [
         str(binaries.program("helm")), "upgrade", "--install", RELEASE, str(_CHART),
         f"--kubeconfig={cluster.kubeconfig}", f"--namespace={SYSTEM}", "--create-namespace",
-        "--wait", "--timeout=10m", *(f"--set={setting}" for setting in settings),
+        "--wait", "--timeout=30m", *(f"--set={setting}" for setting in settings),
     ]  # fmt: skip
     with step("installing modelcycle with MLflow and Prometheus"):
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
 """The last thing that a new cluster gets, and that no pod can do without."""
 _LOOPBACK = "127.0.0.1"
-_READY_SECONDS = 90
+_READY_SECONDS = 300
 
 _owners: dict[str, int] = {}
 """The writing ends of the pipes that keep this process's ephemeral clusters alive."""

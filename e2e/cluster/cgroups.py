@@ -11,7 +11,7 @@ from e2e.cluster.errors import MachineError
 
 _ROOT = Path("/sys/fs/cgroup")
 _CONTROLLERS = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids")
-_REMOVE_SECONDS = 10.0
+_REMOVE_SECONDS = 60.0
 
 
 def root_name(name: str) -> str:

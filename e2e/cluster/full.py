@@ -37,7 +37,7 @@ from e2e.progress import say, step
 _INSIDE = Path("/run/modelcycle")
 _PROGRAMS = ("containerd", "ctr", "ip", "mount", "nft", "nsenter", "openssl", "runc", "unshare")
 _CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
-_READY_SECONDS = 120
+_READY_SECONDS = 600
 
 
 def unavailable() -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 SYSTEM_PATH = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/local/sbin:/usr/sbin:/sbin"
 _PROC = Path("/proc")
 _MARK = "MODELCYCLE_CLUSTER"
-_END_SECONDS = 10.0
+_END_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from e2e.demo.kube import DemoError, Json, Kube
+from e2e.demo.kube import POLL_SECONDS, DemoError, Json, Kube
 from e2e.demo.looks import KINDS
 from e2e.demo.settings import DEPLOYMENT, POLICY, REPLAY, Settings
 from e2e.install import RELEASE, SYSTEM
 
 RECORD = "record "
+SCRAPED_SECONDS = 60.0
 COUNTERS = {"requests": "modelcycle_requests_total", "labels": "modelcycle_feedback_rows_total"}
 
 
@@ -21,7 +24,8 @@ def gather(kube: Kube, settings: Settings) -> None:
     """Write everything below ``settings.gathered``."""
     folder = settings.gathered
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "records.json", replayed(kube))
+    records = replayed(kube)
+    _write(folder / "records.json", records)
     for kind in ("modeltraining", "modeldeployment", "retrainpolicy", "event"):
         _write(folder / f"{kind}s.json", kube.items(kind))
     (folder / "get.txt").write_text(kube.kubectl("get", KINDS))
@@ -29,7 +33,7 @@ def gather(kube: Kube, settings: Settings) -> None:
     (folder / "describe-deployment.txt").write_text(kube.kubectl("describe", "modeldeployment", DEPLOYMENT))
     system = Kube(kube.cluster, SYSTEM)
     with system.forward(f"{RELEASE}-prometheus", 9090) as url:
-        _write(folder / "counts.json", {name: counted(url, metric, settings) for name, metric in COUNTERS.items()})
+        _write(folder / "counts.json", settled(lambda: counts(url, settings), len(records)))
     with system.forward(f"{RELEASE}-mlflow", 5000) as url:
         registry = Registry(url)
         versions = registry.versions(settings.model)
@@ -48,6 +52,18 @@ def replayed(kube: Kube) -> list[Json]:
         raise DemoError(message)
     lines = kube.kubectl("logs", pods[-1]).splitlines()
     return [json.loads(line.removeprefix(RECORD)) for line in lines if line.startswith(RECORD)]
+
+
+def counts(url: str, settings: Settings) -> dict[str, int]:
+    return {name: counted(url, metric, settings) for name, metric in COUNTERS.items()}
+
+
+def settled(look: Callable[[], dict[str, int]], days: int) -> dict[str, int]:
+    """The counts once each has all days: of the last ones Prometheus learns with its next scrapes. Else the latest."""
+    deadline = time.monotonic() + SCRAPED_SECONDS
+    while min((found := look()).values()) < days and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return found
 
 
 def counted(url: str, metric: str, settings: Settings) -> int:

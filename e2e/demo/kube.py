@@ -83,7 +83,7 @@ def _forwarded_port(process: subprocess.Popen[str]) -> int:
     if found is None:
         message = f"kubectl port-forward did not start: {line.strip() or 'no output'}"
         raise DemoError(message)
-    with socket.create_connection(("127.0.0.1", int(found[1])), timeout=10):
+    with socket.create_connection(("127.0.0.1", int(found[1])), timeout=60):
         return int(found[1])
 
 

@@ -81,7 +81,7 @@ def prepare_data(run: Run) -> None:
             run.kube.apply(of_kind(documents, *kinds))
         if run.kube.get("job", "market-data") is None:
             run.kube.apply(of_kind(documents, "Job"))
-        run.kube.wait("job", "market-data", job_is_complete, seconds=600, what="putting the market data on a volume")
+        run.kube.wait("job", "market-data", job_is_complete, seconds=1800, what="putting the market data on a volume")
 
 
 def train_first(run: Run) -> None:
@@ -96,7 +96,7 @@ def deploy(run: Run) -> None:
     with run.stage("deployment"):
         documents = run.sample()
         run.kube.apply(of_kind(documents, "ModelDeployment"))
-        run.kube.wait("modeldeployment", DEPLOYMENT, is_ready, seconds=600, what="deploying it with two replicas")
+        run.kube.wait("modeldeployment", DEPLOYMENT, is_ready, seconds=1800, what="deploying it with two replicas")
         run.kube.apply(of_kind(documents, "RetrainPolicy"))
 
 

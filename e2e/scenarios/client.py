@@ -4,7 +4,8 @@
 
     python - ask URL MODEL {input: rows}    one request a row: versions, predictions, tokens
     python - tell URL MODEL [feedback]      feedback as it is given, what the server says to it
-    python - load URL MODEL {input: rows}   requests until /tmp/stop is there, or the time is up: what failed
+    python - load URL MODEL {input: rows}   requests until /tmp/stop is there, or the time is up: what failed;
+                                            meanwhile /tmp/answered has the number of answers
 
 It prints one JSON object.
 """
@@ -22,9 +23,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-STOP = Path("/tmp/stop")
+STOP, ANSWERED = Path("/tmp/stop"), Path("/tmp/answered")
 PAUSE_SECONDS = 0.05
-LOAD_SECONDS = 300.0
+LOAD_SECONDS = 1800.0
 Json = dict[str, Any]
 
 
@@ -42,7 +43,7 @@ class Model:
         return self.post("/infer", {"inputs": [tensor]})
 
     def post(self, path: str, body: Json) -> Json:
-        connection = self._connection or http.client.HTTPConnection(self._host, 80, timeout=20)
+        connection = self._connection or http.client.HTTPConnection(self._host, 80, timeout=60)
         self._connection = None
         headers = {"Content-Type": "application/json"} | ({} if self._keep else {"Connection": "close"})
         connection.request("POST", self._path + path, json.dumps(body), headers)
@@ -73,7 +74,6 @@ def tell(url: str, name: str, rows: str) -> Json:
 
 
 def load(url: str, name: str, given: str) -> Json:
-    STOP.unlink(missing_ok=True)
     ((entered, (row, *_)),) = json.loads(given).items()
     deadline = time.monotonic() + LOAD_SECONDS
     versions: Counter[str] = Counter()
@@ -90,8 +90,10 @@ def load(url: str, name: str, given: str) -> Json:
     senders = [threading.Thread(target=send, args=(Model(url, name, keep=keep),)) for keep in (False, False, True)]
     for sender in senders:
         sender.start()
-    for sender in senders:
-        sender.join()
+    while any(sender.is_alive() for sender in senders):
+        ANSWERED.with_suffix(".new").write_text(str(sum(list(versions.values()))))
+        ANSWERED.with_suffix(".new").rename(ANSWERED)
+        time.sleep(4 * PAUSE_SECONDS)
     return {"versions": dict(versions), "failures": failures}
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2e.cluster import ClusterError
 from e2e.demo.kube import Kube
-from e2e.scenarios.system import Json, System
+from e2e.scenarios.system import Json, System, eventually
 
 _NAME = "client"
+_ANSWER_SECONDS = 180
 _PROGRAM = Path(__file__).with_name("client.py")
 
 
@@ -37,15 +39,36 @@ class Client:
         """Versions that answer, of some requests with a connection each."""
         return set(self.ask(*[self.row] * 6)["versions"])
 
+    def until_answered(self) -> None:
+        """Wait for a first answer: the cluster's proxies learn of a ready pod a moment after its status says so."""
+        eventually("an answer", self._served, _ANSWER_SECONDS)
+
     @contextmanager
     def load(self) -> Iterator[Callable[[], Json]]:
-        """Send requests for as long as the block runs; what it yields gives the result afterwards."""
+        """Send requests for as long as the block runs, which begins with the first answer.
+
+        What it yields gives the result afterwards.
+        """
+        self._shell("rm -f /tmp/stop /tmp/answered")
         with ThreadPoolExecutor(max_workers=1) as pool:
             sending = pool.submit(self._run, "load", {self.entered: [self.row]})
             try:
+                eventually("the load's first answer", lambda: sending.done() or self.answered(), _ANSWER_SECONDS)
                 yield sending.result
             finally:
-                self.kube.kubectl("exec", _NAME, "--", "touch", "/tmp/stop")
+                self._shell("touch /tmp/stop")
+
+    def answered(self) -> int:
+        """How many requests of the load that goes on have been answered."""
+        return int(self._shell("cat /tmp/answered 2>/dev/null || echo 0"))
+
+    def _served(self) -> set[str]:
+        with suppress(ClusterError):
+            return self.serving()
+        return set()
+
+    def _shell(self, command: str) -> str:
+        return self.kube.kubectl("exec", _NAME, "--", "sh", "-c", command)
 
     def _run(self, command: str, given: object) -> Json:
         url = f"http://{self.name}.{self.kube.namespace}.svc"
@@ -73,5 +96,5 @@ def provide_client(system: System, client: Client) -> Client:
             "spec": {"containers": [container], "automountServiceAccountToken": False},
         }
     ])  # fmt: skip
-    kube.kubectl("wait", "--for=condition=Ready", f"pod/{_NAME}", "--timeout=180s")
+    kube.kubectl("wait", "--for=condition=Ready", f"pod/{_NAME}", "--timeout=600s")
     return client

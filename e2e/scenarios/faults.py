@@ -10,7 +10,7 @@ from e2e.scenarios.manifests import code, training
 from e2e.scenarios.system import Json, System, eventually
 
 NOWHERE = "localhost/modelcycle/nowhere:1"
-_END_SECONDS = 420
+_END_SECONDS = 1200
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from e2e.demo.kube import Kube, condition
 from e2e.scenarios.clients import Client, provide_client
 from e2e.scenarios.manifests import code, deployment, parameters, training
-from e2e.scenarios.system import Json, System, eventually
+from e2e.scenarios.system import Json, System, eventually, is_pod_ready, until_equal
 
 NAME = "line"
-_TRAINED_SECONDS = 420
-_SERVED_SECONDS = 240
+_TRAINED_SECONDS = 1200
+_SERVED_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,10 @@ class Lines:
         with self.system.mlflow() as mlflow:
             return mlflow.aliases(self.model)
 
+    def until_aliases(self, **wanted: str) -> None:
+        """Wait until MLflow has these and no others: they are moved after the verdict is written."""
+        until_equal("the aliases", self.aliases, wanted, _SERVED_SECONDS)
+
     def pods(self, version: str) -> list[Json]:
         """Serving pods of a version that are not on their way out."""
         labels = ("modelcycle.dev/model-version", "modelcycle.dev/deployment")
@@ -59,6 +63,21 @@ class Lines:
             for pod in found
             if [pod.get("labels", {}).get(label) for label in labels] == wanted and "deletionTimestamp" not in pod
         ]
+
+    def until_ready(self, version: str, pods: int = 2) -> None:
+        """Wait until so many pods of the version are there, and all of them are ready."""
+        until_equal(
+            f"pods of version {version}",
+            lambda: [is_pod_ready(pod) for pod in self.pods(version)],
+            [True] * pods,
+            _SERVED_SECONDS,
+        )
+
+    def until_gone(self, version: str) -> None:
+        """Wait until all pods of the version are gone, or on their way out."""
+        until_equal(
+            f"pods of version {version}", lambda: [pod["name"] for pod in self.pods(version)], [], _SERVED_SECONDS
+        )
 
     def until_serving(self, version: str) -> None:
         """Wait until the deployment is at rest with that version."""
@@ -104,4 +123,5 @@ def serve_line(lines: Lines, version: str) -> Client:
     lines.kube.apply([deployment(lines.kube.namespace, NAME)])
     client = provide_client(lines.system, Client(lines.kube, NAME, lines.model, "x", [1.0]))
     lines.until_serving(version)
+    client.until_answered()
     return client

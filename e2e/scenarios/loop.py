@@ -43,11 +43,11 @@ def play(system: System) -> Loop:
         stages.prepare_data(run)
         system.namespace(namespace)  # the sample's own manifest says nothing of our label
         stages.live(run)
+        kube = run.kube
+        eventually("the policy at rest", lambda: "cycle" not in status(kube, "retrainpolicy", POLICY), 600)
         stages.collect(run)
         results = tell(settings.gathered)
         looks = read_tables((settings.gathered / stages.LOOKS).read_text())
-    kube = run.kube
-    eventually("the policy at rest", lambda: "cycle" not in status(kube, "retrainpolicy", POLICY), 120)
     return Loop(
         kube,
         kube.get("modeltraining", FIRST_TRAINING) or {},

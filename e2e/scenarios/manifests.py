@@ -29,7 +29,7 @@ def training(system: System, namespace: str, name: str, script: str, **spec: Any
         "command": ["python", script],
         "configMap": "code",
         "resources": {"cpu": "50m", "memory": "512Mi"},
-        "deadlineSeconds": 600,
+        "deadlineSeconds": 3600,
         "register": {"model": f"{namespace}.line"},
     }
     return {

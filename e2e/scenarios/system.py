@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import time
 import urllib.parse
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,7 +48,7 @@ class System:
             return
         with self.mlflow() as mlflow:
             mlflow.delete_models(tuple(f"{name.removeprefix('namespace/')}." for name in names))
-        self.cluster.kubectl("delete", *names, "--wait=true", "--timeout=180s")
+        self.cluster.kubectl("delete", *names, "--wait=true", "--timeout=900s")
 
     @property
     def own(self) -> Kube:
@@ -69,7 +71,23 @@ class System:
         return float(result[0]["value"][1]) if result else 0.0
 
     def operator_pod(self) -> str:
-        return str(operator_pods(self)[0]["metadata"]["name"])
+        """Name of the operator's one pod; one that was deleted is replaced a moment later."""
+
+        def one() -> str | None:
+            names = [str(pod["metadata"]["name"]) for pod in operator_pods(self)]
+            return names[0] if len(names) == 1 else None
+
+        return eventually("one operator pod", one, 300)
+
+    def passes(self) -> Counter[str]:
+        """How often the operator looked at a resource, by kind, as it counts itself."""
+        pod = f"/api/v1/namespaces/{SYSTEM}/pods/{self.operator_pod()}:8080/proxy/metrics"
+        text = self.cluster.kubectl("get", "--raw", pod)
+        found = re.findall(r'^controller_runtime_reconcile_total\{controller="(\w+)".*\} (\S+)$', text, re.MULTILINE)
+        passes = Counter[str]()
+        for kind, count in found:
+            passes[kind] += int(float(count))
+        return passes
 
     def writes(self, since: float) -> list[str]:
         """What the operator wrote since then (Unix seconds), but its Lease: verb, resource and name of each."""
@@ -115,6 +133,11 @@ class Mlflow:
         found = self.get("registered-models/get", name=model)["registered_model"].get("aliases", [])
         return {one["alias"]: str(one["version"]) for one in found}
 
+    def rollouts(self, model: str) -> dict[str, Json]:
+        """The verdicts of rollouts that are on versions, by version."""
+        found = {one["version"]: tags(one).get("modelcycle.dev/rollout") for one in self.versions(model)}
+        return {version: json.loads(text) for version, text in found.items() if text}
+
     def set_alias(self, model: str, alias: str, version: str) -> None:
         self.post("registered-models/alias", name=model, alias=alias, version=version)
 
@@ -156,6 +179,15 @@ def eventually(what: str, look: Callable[[], ValueT | None], seconds: float, *, 
         if seen:
             return seen
         assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s; seen last: {seen!r}"
+        time.sleep(every)
+
+
+def until_equal(what: str, look: Callable[[], object], wanted: object, seconds: float, *, every: float = 1.0) -> None:
+    """Wait until ``look`` gives just what is wanted: all of it at once, since parts of it come one after the other."""
+    deadline = time.monotonic() + seconds
+    while (seen := look()) != wanted:
+        late = f"{what}: not within {seconds:.0f} s; wanted: {wanted!r}; seen last: {seen!r}"
+        assert time.monotonic() < deadline, late
         time.sleep(every)
 
 

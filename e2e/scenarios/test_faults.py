@@ -7,7 +7,7 @@ import pytest
 from e2e.demo.kube import condition
 from e2e.scenarios.faults import FAULTS, Failing, Fault
 from e2e.scenarios.manifests import code, training
-from e2e.scenarios.system import System, events_of, eventually, reasons_of
+from e2e.scenarios.system import Json, System, events_of, eventually, reasons_of, until_equal
 
 WAREHOUSE = "warehouse"
 
@@ -45,13 +45,15 @@ def test_a_training_that_fails_ends_its_run_and_registers_nothing(
 ) -> None:
     run_id = failing.trainings[fault.name]["status"]["run"]["id"]
     with system.mlflow() as mlflow:
-        eventually("the run's end", lambda: mlflow.run(run_id)["info"]["status"] == "FAILED", 60)
+        until_equal("the run's end", lambda: mlflow.run(run_id)["info"]["status"], "FAILED", 300)
         assert mlflow.versions(f"{fault.namespace}.line") == []
     kube = system.namespace(fault.namespace)
-    eventually(
-        "no pod that still runs",
-        lambda: not [pod for pod in kube.items("pods") if pod["status"]["phase"] in ("Pending", "Running")],
-        90,
+    open_phases = ("Pending", "Running")
+    until_equal(
+        "pods that still run",
+        lambda: [pod["metadata"]["name"] for pod in kube.items("pods") if pod["status"]["phase"] in open_phases],
+        [],
+        300,
     )
 
 
@@ -66,17 +68,18 @@ def test_a_training_waits_for_a_secret_that_is_missing_and_goes_on_by_itself(sys
     reference = {"name": "TOKEN", "secretKeyRef": {"name": WAREHOUSE, "key": "token"}}
     kube.apply([code(kube.namespace), training(system, kube.namespace, "waits", "line.py", env=[reference])])
 
-    def succeeded(status: str, reason: str) -> bool:
-        seen = condition(kube.get("modeltraining", "waits") or {}, "Succeeded")
-        return (seen["status"], seen["reason"]) == (status, reason)
+    def told(status: str, reason: str) -> Json | None:
+        """The training, once its condition is that."""
+        seen = kube.get("modeltraining", "waits") or {}
+        found = condition(seen, "Succeeded")
+        return seen if (found["status"], found["reason"]) == (status, reason) else None
 
-    eventually("that it says what is missing", lambda: succeeded("Unknown", "ConfigMissing"), 180)
-    message = condition(kube.get("modeltraining", "waits") or {}, "Succeeded")["message"]
+    seen = eventually("that it says what is missing", lambda: told("Unknown", "ConfigMissing"), 600)
+    message = condition(seen, "Succeeded")["message"]
     assert WAREHOUSE in message
     assert "goes on by itself" in message
     kube.kubectl("create", "secret", "generic", WAREHOUSE, "--from-literal=token=abc")
-    eventually("that it goes on", lambda: succeeded("True", "Registered"), 240)
-    seen = kube.get("modeltraining", "waits") or {}
+    seen = eventually("that it goes on", lambda: told("True", "Registered"), 900)
     assert len(seen["status"]["attempts"]) == 1
     assert "blockedSince" not in seen["status"]
     assert reasons_of(kube, "waits").count("ConfigMissing") == 1

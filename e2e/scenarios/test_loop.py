@@ -13,7 +13,7 @@ from e2e.demo.kube import condition
 from e2e.demo.looks import Line, read_tables
 from e2e.demo.settings import DEPLOYMENT, POLICY
 from e2e.scenarios.loop import DAYS, Loop
-from e2e.scenarios.system import Json, System, events_of, eventually, tags
+from e2e.scenarios.system import Json, System, events_of, tags, until_equal
 
 GOLDEN = Path(__file__).parent / "golden" / "get.txt"
 # Moments that last longer than the time between two looks.
@@ -78,9 +78,12 @@ def test_every_request_is_counted_and_every_label_scored(short_loop: Loop) -> No
 
 
 def test_versions_carry_their_lineage_evidence_and_baseline(system: System, short_loop: Loop) -> None:
+    model = f"{short_loop.kube.namespace}.hedge"
     with system.mlflow() as mlflow:
-        versions = mlflow.versions(f"{short_loop.kube.namespace}.hedge")
-        aliases = mlflow.aliases(f"{short_loop.kube.namespace}.hedge")
+        # The deployment writes its verdict first; then aliases are moved and versions are tagged, in any order.
+        until_equal("the aliases", lambda: mlflow.aliases(model), {"champion": "2"}, 300)
+        until_equal("the versions with a verdict", lambda: sorted(mlflow.rollouts(model)), ["1", "2"], 300)
+        versions = mlflow.versions(model)
     first, second = (ours(version) for version in versions)
     for version in (first, second):
         assert [name for name in (*LINEAGE, *FILES, "rollout") if not version.get(name)] == []
@@ -91,7 +94,6 @@ def test_versions_carry_their_lineage_evidence_and_baseline(system: System, shor
     assert json.loads(second["gate"])["outcome"] == "Passed"
     assert first["data-digest"] != second["data-digest"]
     assert first["as-of"] < second["as-of"]
-    assert aliases == {"champion": "2"}
 
 
 def test_the_training_knew_nothing_that_came_later(short_loop: Loop) -> None:
@@ -130,7 +132,7 @@ def test_no_run_is_left_running(system: System, short_loop: Loop) -> None:
 
     with system.mlflow() as mlflow:
         running = "attributes.status = 'RUNNING'"
-        eventually("every run ended", lambda: open_runs(mlflow.runs(running)) == [], 60)
+        until_equal("the runs that are open", lambda: open_runs(mlflow.runs(running)), [], 300)
 
 
 def ours(thing: Json) -> dict[str, str]:

@@ -42,6 +42,6 @@ def test_its_policy_says_what_it_waits_for_and_fires_nothing(other_market: Other
         found = other_market.policy.get("status", {}).get("triggers")
         return (found[0]["name"], found[0]["state"]) if found else None
 
-    assert eventually("the trigger judged", trigger, 120) == ("loss", "Unknown")
+    assert eventually("the trigger judged", trigger, 600) == ("loss", "Unknown")
     assert "cycle" not in other_market.policy["status"]
     assert condition(other_market.policy, "Stalled")["status"] != "True"

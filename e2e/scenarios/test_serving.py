@@ -10,7 +10,7 @@ from e2e.demo.kube import condition
 from e2e.scenarios.clients import Client
 from e2e.scenarios.lines import NAME, Lines, serve_line
 from e2e.scenarios.manifests import parameters, training
-from e2e.scenarios.system import System, events_of, eventually, is_pod_ready, reasons_of, tags
+from e2e.scenarios.system import System, events_of, eventually, reasons_of, tags, until_equal
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +21,12 @@ def client(lines: Lines) -> Client:
 def test_the_first_challenger_becomes_champion_by_its_smoke_test_alone(lines: Lines, client: Client) -> None:
     first = lines.versions["first"]
     assert lines.verdicts()[first] == ("Promoted", "Bootstrap")
-    eventually("the champion alias moved", lambda: lines.aliases() == {"champion": first}, 60)
+    lines.until_aliases(champion=first)
     with lines.system.mlflow() as mlflow:
-        version = mlflow.versions(lines.model)[int(first) - 1]
+        # The verdict goes to its version beside the moves of aliases, before or after them.
+        rollout = eventually("the verdict on its version", lambda: mlflow.rollouts(lines.model).get(first), 180)
         owner = tags(mlflow.get("registered-models/get", name=lines.model)["registered_model"])["modelcycle.dev/owner"]
-    assert json.loads(tags(version)["modelcycle.dev/rollout"])["verdict"] == "Promoted"
+    assert rollout["verdict"] == "Promoted"
     assert f"/{lines.kube.namespace}/{NAME}/" in owner
     answered = client.ask([1.0], [2.0], [3.0])
     assert answered["predictions"] == [2, 4, 6]
@@ -34,6 +35,8 @@ def test_the_first_challenger_becomes_champion_by_its_smoke_test_alone(lines: Li
 
 
 def test_feedback_counts_once_and_only_with_a_token_of_ours(lines: Lines, client: Client) -> None:
+    lines.until_ready(lines.versions["first"])
+    until_equal("replicas that know of each other", lambda: len(peers(lines)), 2, 180)
     first, second, third = client.ask([1.0], [2.0], [3.0])["tokens"]
     forged = second[:-4] + ("AAAA" if second[-4:] != "AAAA" else "BBBB")
     said = client.tell(
@@ -49,15 +52,14 @@ def test_feedback_counts_once_and_only_with_a_token_of_ours(lines: Lines, client
     for _ in range(4):
         assert client.tell({"token": first, "label": 2.5})["results"] == ["duplicate"]
     told = {"nonfinite": 1, "rows": 1, "loss_positive": 0.25, "rejected": 7}
-    # Prometheus scrapes one replica after the other: all that was told is there after a round of them, and no more than that.
-    seen = lambda: {name: counted(lines, f"modelcycle_feedback_{name}_total") for name in told}  # noqa: E731
-    eventually("Prometheus to have seen it", lambda: seen() == told, 60)
+    # Prometheus scrapes one replica after the other: after a round of them it has all that was told, and no more.
+    until_equal("what Prometheus has seen", lambda: feedback(lines, *told), told, 300)
 
 
 def test_a_version_whose_smoke_test_fails_is_rejected_and_nothing_is_served_worse(lines: Lines, client: Client) -> None:
-    before, stable = lines.status()["stable"], lines.status()["stable"]["version"]
-    uids = {pod["uid"] for pod in lines.pods(stable)}
-    wrong = lines.versions["wrong"]
+    wrong, stable = lines.versions["wrong"], str(lines.stable())
+    lines.until_ready(stable)
+    before, uids = at_rest(lines), {pod["uid"] for pod in lines.pods(stable)}
     with client.load() as result:
         lines.challenge(wrong)
         assert lines.until_verdict(wrong) == ("Rejected", "SmokeFailed")
@@ -66,11 +68,11 @@ def test_a_version_whose_smoke_test_fails_is_rejected_and_nothing_is_served_wors
     said = next(one for one in lines.status()["verdicts"] if one["version"] == wrong)["message"]
     for words in ("output y, row 0", "expected 7.0, got 3.0", "3 of 3 values differ"):
         assert words in said
-    assert lines.status()["stable"] == before
     assert {pod["uid"] for pod in lines.pods(stable)} == uids
     assert condition(lines.deployment(), "Ready")["status"] == "True"
-    eventually("its pods gone", lambda: not lines.pods(wrong), 90)
-    eventually("its alias gone", lambda: lines.aliases() == {"champion": stable}, 60)
+    lines.until_gone(wrong)
+    lines.until_aliases(champion=stable)
+    assert at_rest(lines) == before
     (event,) = [one for one in events_of(lines.kube, NAME) if one["reason"] == "Rejected"]
     assert (event["type"], "SmokeFailed" in event["note"]) == ("Warning", True)
 
@@ -81,25 +83,26 @@ def test_a_new_version_takes_over_without_a_failed_request(lines: Lines, client:
         lines.challenge(new)
         assert lines.until_verdict(new) == ("Promoted", "StepsPassed")
         lines.until_serving(new)
-        eventually("the old pods gone", lambda: not lines.pods(old), 120)
+        lines.until_gone(old)
     sent = result()
     assert sent["failures"] == []
     assert sent["versions"][new] >= 20
-    eventually("the champion alias moved", lambda: lines.aliases() == {"champion": new}, 60)
+    lines.until_aliases(champion=new)
     # A pod on its way out answers until it has drained.
-    eventually("only the new version answering", lambda: client.serving() == {new}, 90)
+    until_equal("versions that answer", client.serving, {new}, 300)
     told = reasons_of(lines.kube, NAME)
     assert told.count("StepPassed") == 2
     assert lines.status()["previous"]["version"] == old
 
 
 def test_a_person_rolls_back_by_pinning_a_version_and_takes_the_pin_away(lines: Lines, client: Client) -> None:
-    champion = lines.aliases()["champion"]
+    champion = str(lines.stable())
+    lines.until_aliases(champion=champion)
     other = next(v for name, v in lines.versions.items() if name != "wrong" and v != champion)
     with client.load() as result:
         patch(lines, {"spec": {"model": {"version": other}}})
         lines.until_serving(other)
-        eventually("only the pinned version answering", lambda: client.serving() == {other}, 90)
+        until_equal("versions that answer", client.serving, {other}, 300)
         assert lines.aliases() == {"champion": champion}, "a pin leaves aliases alone"
         patch(lines, {"spec": {"model": {"version": None}}})
         lines.until_serving(champion)
@@ -109,20 +112,21 @@ def test_a_person_rolls_back_by_pinning_a_version_and_takes_the_pin_away(lines: 
 def test_a_pod_that_is_deleted_under_load_fails_no_request(lines: Lines, client: Client) -> None:
     stable = lines.stable()
     assert stable
-    eventually("two pods", lambda: len([p for p in lines.pods(stable) if is_pod_ready(p)]) == 2, 120)
+    lines.until_ready(stable)
     victim = lines.pods(stable)[0]
     with client.load() as result:
         lines.kube.kubectl("delete", "pod", victim["name"], "--wait=true")
-        eventually("two pods again", lambda: len([p for p in lines.pods(stable) if is_pod_ready(p)]) == 2, 120)
+        lines.until_ready(stable)
+        eventually("more than a hundred answers", lambda: client.answered() > 100, 300)
     assert result()["failures"] == []
     assert sum(result()["versions"].values()) > 100
 
 
 def test_deleting_the_resources_takes_all_of_it_away(system: System, lines: Lines, client: Client) -> None:
     namespace = lines.kube.namespace
-    slow = training(system, namespace, "unfinished", "line.py", parameters=parameters(seconds="300"))
+    slow = training(system, namespace, "unfinished", "line.py", parameters=parameters(seconds="900"))
     lines.kube.apply([slow])
-    eventually("the unfinished training's run", lambda: running(lines, "unfinished"), 120)
+    eventually("the unfinished training's run", lambda: running(lines, "unfinished"), 600)
     run_id = lines.kube.get("modeltraining", "unfinished")["status"]["run"]["id"]  # type: ignore[index]
     lines.kube.kubectl("delete", "mt,md,rp", "--all", "--wait=true")
     kinds = "jobs,deployments,replicasets,services,secrets,poddisruptionbudgets,pods"
@@ -130,9 +134,9 @@ def test_deleting_the_resources_takes_all_of_it_away(system: System, lines: Line
     def left() -> list[str]:
         return [name for name in lines.kube.kubectl("get", kinds, "-o", "name").split() if name != "pod/client"]
 
-    eventually("nothing left of it", lambda: left() == [], 150)
+    until_equal("what is left of it", left, [], 600)
     with system.mlflow() as mlflow:
-        eventually("the run's end", lambda: mlflow.run(run_id)["info"]["status"] == "KILLED", 120)
+        until_equal("the run's end", lambda: mlflow.run(run_id)["info"]["status"], "KILLED", 600)
         assert len(mlflow.versions(lines.model)) == len(lines.versions), "what is registered stays"
 
 
@@ -145,5 +149,25 @@ def patch(lines: Lines, change: dict[str, object]) -> None:
     lines.kube.kubectl("patch", "modeldeployment", NAME, "--type=merge", "-p", json.dumps(change))
 
 
-def counted(lines: Lines, metric: str) -> float:
-    return lines.system.counted(f'{metric}{{namespace="{lines.kube.namespace}"}}')
+def feedback(lines: Lines, *names: str) -> dict[str, float]:
+    """Counters of feedback, summed over all pods."""
+    chosen = f'{{namespace="{lines.kube.namespace}"}}'
+    return {name: lines.system.counted(f"modelcycle_feedback_{name}_total{chosen}") for name in names}
+
+
+def peers(lines: Lines) -> list[str]:
+    """Addresses of ready replicas below the name by which they find each other."""
+    slices = [one for one in lines.kube.items("endpointslices") if one["metadata"]["name"].startswith(f"{NAME}-")]
+    headless = [one for one in slices if "-peers" in one["metadata"]["labels"]["kubernetes.io/service-name"]]
+    ready = [end for one in headless for end in one.get("endpoints") or () if end["conditions"].get("ready")]
+    return [address for end in ready for address in end["addresses"]]
+
+
+def at_rest(lines: Lines) -> dict[str, object]:
+    """The stable version's record, once it counts all of its pods as ready."""
+
+    def settled() -> dict[str, object] | None:
+        stable: dict[str, object] = lines.status()["stable"]
+        return stable if (stable.get("replicas"), stable.get("readyReplicas")) == (2, 2) else None
+
+    return eventually("the status of both pods", settled, 300)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+from e2e.demo.kube import condition
 from e2e.install import install
 from e2e.scenarios.loop import Loop
 from e2e.scenarios.market import OtherMarket
@@ -20,10 +21,11 @@ def test_a_new_default_serving_image_restarts_no_pod(
     system: System, stage: Stage, short_loop: Loop, other_market: OtherMarket
 ) -> None:
     stage.wait()
-    before = serving_pods(system)
-    assert before
+    before = eventually("all deployments at rest", lambda: settled(system), 900)
     install(system.cluster, system.images, [f"image.tags.serving={NEXT}"])
-    eventually("the new operator", lambda: upgraded(system), 180)
+    eventually("the new operator", lambda: upgraded(system), 300)
+    looked = lambda: system.passes()["ModelDeployment"] >= len(deployments(system))  # noqa: E731
+    eventually("its first look at every deployment", looked, 300)
     time.sleep(WATCHED_SECONDS)
     assert serving_pods(system) == before
     for namespace in (short_loop.kube, other_market.kube):
@@ -37,6 +39,18 @@ def upgraded(system: System) -> bool:
     pods = operator_pods(system)
     words = json.dumps([pod["spec"]["containers"][0]["args"] for pod in pods])
     return len(pods) == 1 and is_pod_ready(pods[0]) and f"serving:{NEXT}" in words
+
+
+def settled(system: System) -> dict[str, int] | None:
+    """The serving pods, once there are just those that the deployments want, and nothing is under way."""
+    found, pods = deployments(system), serving_pods(system)
+    is_settled = all(condition(one, "Progressing")["status"] == "False" for one in found)
+    return pods if is_settled and len(pods) == sum(one["spec"]["replicas"] for one in found) else None
+
+
+def deployments(system: System) -> list[Json]:
+    found: list[Json] = json.loads(system.cluster.kubectl("get", "md", "--all-namespaces", "-o", "json"))["items"]
+    return found
 
 
 def serving_pods(system: System) -> dict[str, int]:

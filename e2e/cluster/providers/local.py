@@ -17,7 +17,7 @@ from e2e.cluster.paths import ClusterPaths, cluster_paths
 from e2e.cluster.providers.base import Status
 from e2e.progress import step
 
-_GONE_SECONDS = 20.0
+_GONE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
