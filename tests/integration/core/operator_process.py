@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).parents[3]
 TOY = Path(__file__).with_name("toy.py")
 
 
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
     """The first result of ``condition`` that is true."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -56,7 +56,8 @@ class OperatorProcess:
 
     def lines(self) -> list[dict[str, str]]:
         """What it logged so far."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        # The last line may be on its way, or cut off by a kill.
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.endswith("}")]
 
     def said(self, text: str) -> bool:
         return any(text in line["message"] for line in self.lines())
@@ -74,7 +75,7 @@ class OperatorProcess:
         started = next(line for line in self.lines() if "on port" in line["message"])
         port = started["message"].rsplit(" ", 1)[1]
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except HTTPError as error:
             return error.code, error.read().decode()
@@ -94,4 +95,4 @@ class OperatorProcess:
 
     def wait(self) -> int:
         assert self.process is not None
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=120)

@@ -8,116 +8,98 @@ day, then the relist can go.
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import signal
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from e2e.cluster import Cluster, ClusterError
-from e2e.cluster.paths import cluster_paths
-from modelcycle.cluster.credentials import CredentialSource
-from modelcycle.cluster.kinds import JOB, Kind
+import pytest
+
+from e2e.cluster import Cluster
+from modelcycle.cluster.kinds import JOB
 from modelcycle.cluster.kube import KubeCluster
 from modelcycle.core.observed import JobView
-from modelcycle.core.plan import Manifest
-from modelcycle.edge.watching import watch
 from modelcycle.runtime.cache import Cache
 from modelcycle.runtime.metrics import Metrics
 from modelcycle.runtime.resync import Resync
 from tests.integration.core.objects import job
-from tests.integration.core.tcp_proxy import TcpProxy, tcp_proxy
+from tests.integration.core.watched import compact, eventually, jobs, restart_api_server, watched
+
+RELIST_SECONDS = 2.0
 
 
-class Sink:
-    """Puts what kopf tells into a cache."""
-
-    def __init__(self, cache: Cache) -> None:
-        self.cache = cache
-        self.deletions = 0
-
-    def seen(self, kind: Kind, raw: Manifest) -> None:
-        self.cache.put(kind, raw)
-
-    def deleted(self, kind: Kind, raw: Manifest) -> None:
-        self.deletions += 1
-        metadata = raw["metadata"]
-        self.cache.remove(kind, metadata["namespace"], metadata["name"], metadata["uid"])
+def forget_by_restart(cluster: Cluster) -> None:
+    """The API server begins with an empty watch cache: it can't continue a watch from before, and says 410."""
+    restart_api_server(cluster)
 
 
-def jobs(cache: Cache, namespace: str) -> set[str]:
-    return {key.name for key in cache.keys(JOB.name) if key.namespace == namespace}
+def forget_by_compaction(cluster: Cluster) -> None:
+    """Etcd has no history either: whoever asks for it there is refused, too."""
+    compact(cluster)
+    restart_api_server(cluster)
 
 
-async def eventually(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        await asyncio.sleep(0.05)
-
-
-@asynccontextmanager
-async def watching(sink: Sink, kubeconfig: Path, namespace: str) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    task = asyncio.create_task(watch(sink, CredentialSource(kubeconfig), (namespace,), stop, lambda: None))
-    try:
-        yield
-    finally:
-        stop.set()
-        await asyncio.wait({task})
-
-
-def kubeconfig_through(proxy: TcpProxy, cluster: Cluster, folder: Path) -> Path:
-    server = cluster.server
-    path = folder / "kubeconfig"
-    path.write_text(cluster.kubeconfig.read_text().replace(server, f"https://127.0.0.1:{proxy.port}"))
-    return path
-
-
-def restart_api_server(cluster: Cluster) -> None:
-    """Its watch cache starts empty: it can't continue a watch from before, and says 410."""
-    processes = json.loads(cluster_paths(cluster.name).processes.read_text())
-    os.kill(processes["kube-apiserver"]["pid"], signal.SIGKILL)
-    time.sleep(1)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            cluster.kubectl("get", "--raw", "/readyz")
-        except ClusterError:
-            time.sleep(0.3)
-        else:
-            return
-    raise AssertionError("the API server did not come back")
-
-
+@pytest.mark.parametrize("forget", [forget_by_restart, forget_by_compaction])
 async def test_a_ghost_stays_until_the_relist(
-    control_plane: Cluster, cluster: KubeCluster, namespace: str, tmp_path: Path
+    control_plane: Cluster, cluster: KubeCluster, namespace: str, tmp_path: Path, forget: Callable[[Cluster], None]
 ) -> None:
     metrics = Metrics()
     cache = Cache(lambda kind, view: None, metrics)
-    sink = Sink(cache)
-    address = urlsplit(control_plane.server)
-    names = ("ghost", "lives")
-    async with (
-        tcp_proxy(str(address.hostname), int(address.port or 443)) as proxy,
-        watching(sink, kubeconfig_through(proxy, control_plane, tmp_path), namespace),
-    ):
-        made = {name: await cluster.create(JOB, job(namespace, name)) for name in names}
+    async with watched(control_plane, namespace, tmp_path, cache) as (sink, proxy):
+        made = {name: await cluster.create(JOB, job(namespace, name)) for name in ("ghost", "lives")}
         await eventually(lambda: jobs(cache, namespace) == {"ghost", "lives"}, "both Jobs are seen")
 
         proxy.cut()
         await cluster.delete(JOB, namespace, "ghost", made["ghost"]["metadata"]["uid"])
-        await asyncio.to_thread(restart_api_server, control_plane)
+        await asyncio.to_thread(forget, control_plane)
         proxy.heal()
         await cluster.create(JOB, job(namespace, "later"))
-        await eventually(lambda: "later" in jobs(cache, namespace), "the watch works again")
+        await eventually(lambda: "later" in jobs(cache, namespace), "the watch works again", 60)
         assert sink.deletions == 0
         assert jobs(cache, namespace) == {"ghost", "lives", "later"}
 
-        resync = Resync(cluster, cache, metrics, (namespace,), lambda: None, time.monotonic)
-        await resync.everything()
-        assert jobs(cache, namespace) == {"lives", "later"}
+        resync = Resync(cluster, cache, metrics, (namespace,), lambda: None, time.monotonic, RELIST_SECONDS)
+        relists = asyncio.create_task(resync.run())
+        await eventually(lambda: jobs(cache, namespace) == {"lives", "later"}, "the relist finds that it is gone")
+        relists.cancel()
         assert cache.get(JobView, "Job", namespace, "ghost") is None
+
+
+async def test_what_happens_before_a_reconnect_is_told_after_it(
+    control_plane: Cluster, cluster: KubeCluster, namespace: str, tmp_path: Path
+) -> None:
+    """As long as the API server still knows where the watch was, not even a compaction of etcd makes a ghost."""
+    cache = Cache(lambda kind, view: None, Metrics())
+    async with watched(control_plane, namespace, tmp_path, cache) as (sink, proxy):
+        made = await cluster.create(JOB, job(namespace, "gone"))
+        await eventually(lambda: jobs(cache, namespace) == {"gone"}, "the Job is seen")
+        proxy.cut()
+        await cluster.delete(JOB, namespace, "gone", made["metadata"]["uid"])
+        await asyncio.to_thread(compact, control_plane)
+        proxy.heal()
+        await eventually(lambda: not jobs(cache, namespace), "its end is told", 60)
+        assert sink.deletions == 1
+
+
+async def test_a_list_that_etcd_forgot_half_way_is_read_anew(
+    control_plane: Cluster, cluster: KubeCluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of a list is refused (410) when etcd was compacted after the page before: nothing of it may be lost."""
+    names = {f"job-{number}" for number in range(5)}
+    for name in names:
+        await cluster.create(JOB, job(namespace, name))
+    monkeypatch.setattr("modelcycle.cluster.kube.CHUNK", 2)
+    read, pages = cluster._read, 0
+
+    async def reading(request: object) -> object:
+        nonlocal pages
+        pages += 1
+        page = await read(request)  # type: ignore[arg-type]
+        if pages == 1:
+            await cluster.create(JOB, job(namespace, "later"))
+            await asyncio.to_thread(forget_by_compaction, control_plane)
+        return page
+
+    monkeypatch.setattr(cluster, "_read", reading)
+    listing = await cluster.list(JOB, namespace)
+    assert {one["metadata"]["name"] for one in listing.items} == names | {"later"}
+    assert pages == 1 + 1 + 3, "one page, one refusal, and all three anew"

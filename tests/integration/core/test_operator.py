@@ -13,7 +13,10 @@ from tests.integration.core.objects import job, training
 from tests.integration.core.operator_process import OperatorProcess, wait_until
 
 Start = Callable[[], OperatorProcess]
-FAILOVER_SECONDS = 20.0
+FAILOVER_SECONDS = 60.0
+"""Far more than is promised: tests/integration/ha measures that, and knows how late the machine itself was."""
+GIVEN_BACK_SECONDS = 12.0
+"""A lease that is not given back runs out 13 s after the holder's end at the earliest."""
 
 
 def apply(cluster: Cluster, manifest: Manifest) -> None:
@@ -127,11 +130,19 @@ def test_sigterm_ends_it_at_once_and_gives_the_lease_back(
     operator = start_operator().wait_for_duty()
     standby = start_operator()
     standby.wait_until_ready()
-    started = time.monotonic()
+    assert holder(control_plane, namespace)
+    before, started = holder(control_plane, namespace), time.monotonic()
     assert operator.stop() == 0
-    assert time.monotonic() - started < 5
+    assert holder(control_plane, namespace) != before
     standby.wait_for_duty()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < GIVEN_BACK_SECONDS
+
+
+def holder(cluster: Cluster, namespace: str) -> str:
+    """Who has the lease of this test's replicas, if anybody."""
+    leases = json.loads(cluster.kubectl("get", "leases", "--all-namespaces", "-o", "json"))["items"]
+    (lease,) = [one for one in leases if one["metadata"]["name"] == namespace]
+    return str(lease["spec"].get("holderIdentity") or "")
 
 
 def test_another_replica_takes_over_when_the_leader_is_killed(
@@ -143,11 +154,9 @@ def test_another_replica_takes_over_when_the_leader_is_killed(
     wait_for_job(control_plane, namespace)
     standby.wait_until_ready()
     assert not standby.said("on duty")
-    killed = time.monotonic()
     leader.kill()
     apply(control_plane, training(namespace, "b"))
-    wait_until(lambda: standby.said("on duty"), "the standby is on duty", FAILOVER_SECONDS + 5)
-    assert time.monotonic() - killed < FAILOVER_SECONDS
+    wait_until(lambda: standby.said("on duty"), "the standby is on duty", FAILOVER_SECONDS)
     wait_for_job(control_plane, namespace, "b")
     assert len(get(control_plane, namespace, "job")) == 2
 
@@ -159,11 +168,12 @@ def test_a_leader_that_was_suspended_writes_nothing_when_it_wakes(
     standby = start_operator()
     standby.wait_until_ready()
     leader.signal(signal.SIGSTOP)
-    wait_until(lambda: standby.said("on duty"), "the standby is on duty", FAILOVER_SECONDS + 5)
+    wait_until(lambda: standby.said("on duty"), "the standby is on duty", FAILOVER_SECONDS)
     apply(control_plane, training(namespace, "a"))
     wait_for_job(control_plane, namespace)
     since = len(control_plane.audited())
     leader.signal(signal.SIGCONT)
     wait_until(lambda: leader.said("no longer holds the lease"), "it knows that it is not the leader")
+    # It says so before it lets go of its work.
+    wait_until(lambda: leader.get("/metrics")[1].count("modelcycle_leader 0.0") == 1, "its metrics say so")
     assert writes(control_plane, since) == []
-    assert leader.get("/metrics")[1].count("modelcycle_leader 0.0") == 1
