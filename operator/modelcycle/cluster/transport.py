@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import orjson
 
 from modelcycle.cluster.credentials import TOKEN_SECONDS, Credentials, CredentialSource
 from modelcycle.core.plan import Manifest
@@ -66,16 +66,16 @@ class Transport:
         """The answer's JSON object. Raises what ``error_of`` says, and ``Unavailable`` when there is no answer."""
         try:
             session, credentials = await self._ready()
-            status, headers, text = await _exchange(session, credentials, request)
+            status, headers, content = await _exchange(session, credentials, request)
             if status == 401:  # our token may just have been rotated
                 await self._reload(credentials)
-                status, headers, text = await _exchange(*await self._ready(), request)
+                status, headers, content = await _exchange(*await self._ready(), request)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             reason = str(error) or type(error).__name__
             raise Unavailable(f"{request.what}: the API server does not answer: {reason}") from error
         if status >= 400:
-            raise error_of(request.what, status, text, headers.get("Retry-After"))
-        return _object(request.what, text)
+            raise error_of(request.what, status, content.decode(errors="replace"), headers.get("Retry-After"))
+        return _object(request.what, content)
 
     async def close(self) -> None:
         if self._session is not None:
@@ -110,8 +110,8 @@ class Transport:
 
 async def _exchange(
     session: aiohttp.ClientSession, credentials: Credentials, request: Request
-) -> tuple[int, Mapping[str, str], str]:
-    """Status, headers and text of the answer."""
+) -> tuple[int, Mapping[str, str], bytes]:
+    """Status, headers and content of the answer."""
     headers = {"Accept": JSON_TYPE, "User-Agent": "modelcycle"}
     if credentials.authorization:
         headers["Authorization"] = credentials.authorization
@@ -121,11 +121,11 @@ async def _exchange(
         request.method,
         credentials.server + request.path,
         params=request.parameters,
-        data=None if request.body is None else json.dumps(request.body).encode(),
+        data=None if request.body is None else orjson.dumps(request.body),
         headers=headers,
         trace_request_ctx=request.may_be_sent,
     ) as response:
-        return response.status, response.headers, await response.text()
+        return response.status, response.headers, await response.read()
 
 
 def _tls(credentials: Credentials) -> tuple[Any, ...]:
@@ -153,7 +153,7 @@ def error_of(what: str, status: int, text: str, retry_after: str | None) -> Mode
 def _status(text: str) -> Mapping[str, Any]:
     """The ``Status`` object; anything else, such as a proxy's page, is taken for its message."""
     try:
-        status = json.loads(text)
+        status = orjson.loads(text)
     except ValueError:
         return {"message": text}
     return status if isinstance(status, dict) else {"message": text}
@@ -176,11 +176,15 @@ def _seconds(retry_after: str | None) -> float | None:
     return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
 
 
-def _object(what: str, text: str) -> Manifest:
+def _object(what: str, content: bytes) -> Manifest:
     try:
-        value = json.loads(text)
+        value = orjson.loads(content)
     except ValueError as error:
-        raise Malformed(f"{what}: the API server answered something that is not JSON: {clip(text, 200)}") from error
+        raise Malformed(f"{what}: the API server answered something that is not JSON: {_excerpt(content)}") from error
     if not isinstance(value, dict):
-        raise Malformed(f"{what}: the API server answered something that is not an object: {clip(text, 200)}")
+        raise Malformed(f"{what}: the API server answered something that is not an object: {_excerpt(content)}")
     return value
+
+
+def _excerpt(content: bytes) -> str:
+    return clip(content[:1000].decode(errors="replace"), 200)

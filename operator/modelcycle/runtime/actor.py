@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
 from modelcycle.api.v1alpha1.common import ApiModel
-from modelcycle.cluster.kinds import CHILDREN, DEPLOYMENT, OURS, POD_DISRUPTION_BUDGET, SERVICE, Kind, kind_of
+from modelcycle.cluster.kinds import CHILDREN, DEPLOYMENT, JOB, OURS, POD_DISRUPTION_BUDGET, SERVICE, Kind, kind_of
 from modelcycle.cluster.port import Cluster
 from modelcycle.cluster.views import View
 from modelcycle.constants import ANNOTATION_SPEC_HASH
@@ -42,6 +42,8 @@ class Actor:
         """
         kind = _checked_kind(resource, manifest)
         wanted = with_hash(manifest)
+        if kind == JOB and await self._made(wanted):
+            return
         entry = await self._entry(kind, *_names(manifest))
         if entry is not None:
             _refuse_foreign(resource, kind, entry.view)
@@ -53,11 +55,7 @@ class Actor:
             wanted["metadata"]["uid"] = entry.view.uid
         elif kind in _MADE_AGAIN:
             await self._assure_owner(resource, manifest)
-        answer = await self._refreshing(kind, wanted, self._cluster.apply(kind, wanted))
-        if len(self._applied) >= REMEMBERED:
-            self._applied.clear()
-        self._applied[answer["metadata"]["uid"]] = edition(kind, answer["metadata"])
-        self._cache.put(kind, answer)
+        self._take_over(kind, await self._refreshing(kind, wanted, self._cluster.apply(kind, wanted)))
 
     async def create(self, resource: AnyResource, manifest: Manifest) -> None:
         """Make what is made once and never touched again. That it exists already, and is ours, is success."""
@@ -101,6 +99,22 @@ class Actor:
         answer = await self._refreshing(kind, body, self._cluster.write_status(kind, body))
         self._cache.put(kind, answer)
         _refuse_pruned(kind, type(status), wanted, answer)
+
+    async def _made(self, job: Manifest) -> bool:
+        """Make a Job that the cache does not know, without asking first; False when it is there already."""
+        if self._cache.entry(JOB.name, *_names(job)) is not None:
+            return False
+        try:
+            self._take_over(JOB, await self._cluster.create(JOB, job))
+        except AlreadyExists:
+            return False
+        return True
+
+    def _take_over(self, kind: Kind, answer: Manifest) -> None:
+        if len(self._applied) >= REMEMBERED:
+            self._applied.clear()
+        self._applied[answer["metadata"]["uid"]] = edition(kind, answer["metadata"])
+        self._cache.put(kind, answer)
 
     async def _assure_owner(self, resource: AnyResource, manifest: Manifest) -> None:
         """Raise ``Conflict`` if the owner is gone: its children go with it, and watches tell of both in any order."""

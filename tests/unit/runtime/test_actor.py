@@ -55,7 +55,7 @@ async def world() -> World:
 # --- apply -----------------------------------------------------------------------------------------------------------
 async def test_a_missing_child_is_made_and_known_at_once(world: World) -> None:
     await world.actor.apply(world.resource, world.wanted(suspend=True))
-    assert world.cluster.calls == ["get Job ranker-1", "apply Job ranker-1"]
+    assert world.cluster.calls == ["create Job ranker-1"]
     view = world.job()
     assert view is not None
     assert view.suspended
@@ -77,7 +77,7 @@ async def test_a_change_of_the_manifest_is_applied_to_the_same_object_only(world
     assert before is not None
     assert after is not None
     assert (after.uid, after.suspended) == (before.uid, False)
-    assert world.cluster.writes() == ["apply Job ranker-1"] * 2
+    assert world.cluster.writes() == ["create Job ranker-1", "apply Job ranker-1"]
 
 
 async def test_what_somebody_changed_is_put_right(world: World) -> None:
@@ -130,7 +130,7 @@ async def test_a_child_that_the_watch_has_not_told_of_yet_is_found(world: World)
     await world.cluster.create(JOB, with_hash(world.wanted()))
     world.cluster.calls.clear()
     await world.actor.apply(world.resource, world.wanted())
-    assert world.cluster.calls == ["get Job ranker-1", "apply Job ranker-1"]
+    assert world.cluster.calls == ["create Job ranker-1", "get Job ranker-1", "apply Job ranker-1"]
 
 
 async def test_a_child_of_somebody_else_is_never_adopted(world: World) -> None:
@@ -139,7 +139,7 @@ async def test_a_child_of_somebody_else_is_never_adopted(world: World) -> None:
     with pytest.raises(Unusable, match=r"belongs to somebody else.*delete it") as error:
         await world.actor.apply(world.resource, world.wanted())
     assert error.value.reason == "ForeignObject"
-    assert world.cluster.writes() == []
+    assert world.cluster.writes() == ["create Job ranker-1"], "which is refused"
 
 
 async def test_a_child_that_is_being_deleted_is_waited_for(world: World) -> None:

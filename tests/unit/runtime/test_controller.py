@@ -125,7 +125,7 @@ async def test_a_plan_is_carried_out_in_its_order_and_then_comes_to_rest(world: 
     assert await world.settle() == 3
     kinds = [" ".join(call.split()[:2]) for call in world.cluster.writes()]
     # The Job and the status that are written bring the key back: then the Job is seen, and then there is nothing to do.
-    assert kinds == ["apply Job", "create Event", "status ModelTraining", "status ModelTraining"]
+    assert kinds == ["create Job", "create Event", "status ModelTraining", "status ModelTraining"]
     assert world.stored()["status"]["summary"] == "1 Jobs"
     world.queue.add(TRAINING)
     assert await world.settle() == 1
@@ -142,7 +142,7 @@ async def test_a_change_of_the_status_brings_the_key_back_at_once(world: World) 
     assert world.stored()["status"]["runningSeconds"] == 3
 
 
-@pytest.mark.parametrize("failing", ["apply Job", "create Job", "delete Job", "create Event"])
+@pytest.mark.parametrize("failing", ["create Job applied", "create Job created", "delete Job old", "create Event"])
 async def test_after_an_error_nothing_of_what_comes_later_is_done(world: World, failing: str) -> None:
     def script(observed: Observed[Any, Any], now: datetime) -> Plan[Any]:
         uid = observed.resource.uid
@@ -163,10 +163,11 @@ async def test_after_an_error_nothing_of_what_comes_later_is_done(world: World, 
     world.cluster.fail = fail
     world.domain.script = script
     await world.settle()
-    order = ["apply Job", "create Job", "delete Job", "create Event", "status ModelTraining"]
-    done = [" ".join(call.split()[:2]) for call in world.cluster.writes()]
-    assert done[: order.index(failing) + 1] == order[: order.index(failing) + 1]
-    assert "status ModelTraining" not in done
+    order = ["create Job applied", "create Job created", "delete Job old", "create Event", "status ModelTraining"]
+    done = world.cluster.writes()
+    count = order.index(failing) + 1
+    assert [call.startswith(one) for call, one in zip(done, order[:count], strict=False)] == [True] * count
+    assert not any(call.startswith("status ModelTraining") for call in done)
     assert world.queue.failures(TRAINING) >= 1
     world.cluster.fail = lambda call: None
     world.queue.add(TRAINING)
@@ -218,7 +219,7 @@ async def test_a_status_that_somebody_else_wrote_first_is_decided_anew(world: Wo
 
 async def test_an_error_is_an_event_once_and_then_a_condition(world: World) -> None:
     def fail(call: str) -> None:
-        if call.startswith("apply Job"):
+        if call.startswith("create Job"):
             raise Refused("exceeded quota: count/jobs.batch=0")
 
     world.cluster.fail = fail
@@ -258,7 +259,7 @@ async def test_a_bug_in_a_decision_is_told_and_does_not_stop_the_worker(world: W
 
 async def test_that_the_api_server_is_away_is_no_event(world: World) -> None:
     def fail(call: str) -> None:
-        if call.startswith("apply"):
+        if call.startswith("create"):
             raise Unavailable("no answer", after=33.0)
 
     world.cluster.fail = fail
@@ -272,7 +273,7 @@ async def test_in_a_namespace_that_is_being_deleted_nothing_is_tried_twice_nor_t
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(call: str) -> None:
-        if call.startswith(("apply", "create Event")):
+        if call.startswith("create"):
             raise Terminating("namespace shop is being terminated")
 
     world.cluster.fail = fail
@@ -289,7 +290,7 @@ async def test_in_a_namespace_that_is_being_deleted_nothing_is_tried_twice_nor_t
                 world.cluster.edit(MODEL_TRAINING, "shop", "ranker", spec={"image": f"train:{number}"}),
             )
             await world.settle()
-    assert world.cluster.writes() == ["apply Job ranker-1"]
+    assert world.cluster.writes() == ["create Job ranker-1"]
     assert [record.levelname for record in caplog.records if "namespace" in record.message] == ["INFO"]
     assert (world.result("error"), world.queue.failures(Key("ModelTraining", "shop", "ranker"))) == (0, 0)
 
@@ -309,7 +310,7 @@ async def test_a_namesake_in_a_namespace_made_anew_is_looked_after(world: World)
     world.manager.deleted(MODEL_TRAINING, gone)
     await world.begin()
     await world.settle()
-    assert world.cluster.writes() == ["apply Job ranker-1"]
+    assert world.cluster.writes() == ["create Job ranker-1"]
 
 
 async def test_who_may_not_write_any_more_drops_the_key(world: World) -> None:
