@@ -4,7 +4,7 @@
 
     ModelcycleError
     ├── Retryable            try again later (after: seconds, or the caller's backoff)
-    │   ├── Unavailable      the other side does not answer, or with 429/5xx
+    │   ├── Unavailable      the other side does not answer, or with 429/5xx, or with what can't be understood
     │   ├── Missing          what is needed is not there yet, and not ours to make
     │   ├── Conflict         somebody else wrote first: read again
     │   └── Fenced           another replica may be the leader: this one must not write
@@ -13,7 +13,6 @@
         ├── AlreadyExists
         ├── Refused          the other side says no (403, 422, a policy of the administrator)
         │   └── Terminating  the namespace is being deleted: nothing can be made in it any more
-        ├── Malformed        the other side's answer can't be understood
         └── Unusable         what was found can't be used, with a reason for a condition
 """
 
@@ -63,10 +62,6 @@ class Refused(Terminal):
 
 
 class Terminating(Refused):
-    pass
-
-
-class Malformed(Terminal):
     pass
 
 

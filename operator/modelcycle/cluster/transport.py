@@ -16,7 +16,6 @@ from modelcycle.core.text import clip
 from modelcycle.errors import (
     AlreadyExists,
     Conflict,
-    Malformed,
     ModelcycleError,
     NotFound,
     Refused,
@@ -177,12 +176,13 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _object(what: str, content: bytes) -> Manifest:
+    """Raises ``Unavailable`` for anything else, which somebody on the way must have answered."""
     try:
         value = orjson.loads(content)
     except ValueError as error:
-        raise Malformed(f"{what}: the API server answered something that is not JSON: {_excerpt(content)}") from error
+        raise Unavailable(f"{what}: the API server answered something that is not JSON: {_excerpt(content)}") from error
     if not isinstance(value, dict):
-        raise Malformed(f"{what}: the API server answered something that is not an object: {_excerpt(content)}")
+        raise Unavailable(f"{what}: the API server answered something that is not an object: {_excerpt(content)}")
     return value
 
 

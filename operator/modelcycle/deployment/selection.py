@@ -16,7 +16,7 @@ from modelcycle.registry.port import ModelReading, ReadVersion, VersionInfo
 LOOK_AGAIN = timedelta(seconds=10)
 AT_REST = timedelta(minutes=10)
 NOT_FOUND = "NotFound"
-UNDECIDED = frozenset({NOT_FOUND, "Refused", "Malformed", "AlreadyExists", "EndpointUnknown"})
+UNDECIDED = frozenset({NOT_FOUND, "Refused", "AlreadyExists", "EndpointUnknown"})
 """Errors of reading a version that say nothing about the version itself."""
 
 

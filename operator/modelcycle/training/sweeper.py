@@ -19,6 +19,7 @@ from modelcycle.registry.port import EndRun, RunStatus
 LOG = logging.getLogger(__name__)
 INTERVAL_SECONDS = 600.0
 SOON_SECONDS = 10.0
+RETRY_SECONDS = 60.0  # as for effects: an endpoint that is back is noticed within a minute
 
 
 class RunRegistry(Protocol):
@@ -54,32 +55,31 @@ class Sweeper:
     async def run(self) -> None:
         """Sweep now and then, for ever."""
         while True:
-            if self._may_write():
-                await self.sweep()
+            swept = await self.sweep() if self._may_write() else True
             try:
-                await asyncio.wait_for(self._soon.wait(), INTERVAL_SECONDS)
+                await asyncio.wait_for(self._soon.wait(), INTERVAL_SECONDS if swept else RETRY_SECONDS)
                 await asyncio.sleep(SOON_SECONDS)
             except TimeoutError:
                 pass
             self._soon.clear()
 
-    async def sweep(self) -> int:
-        """End every orphan of every endpoint; gives their number. An endpoint that is away is tried next time."""
-        ended = 0
+    async def sweep(self) -> bool:
+        """End every orphan of every endpoint. Whether all could be looked through: one that is away is tried again."""
+        all_swept = True
         for endpoint in self._endpoints:
             try:
                 async for run in self._registry.open_runs(endpoint, self._cluster_id):
-                    ended += await self._end_if_orphan(endpoint, run)
+                    await self._end_if_orphan(endpoint, run)
             except ModelcycleError as error:
+                all_swept = False
                 LOG.warning("runs at MLflow endpoint %s could not be swept, again later: %s", endpoint, error)
-        return ended
+        return all_swept
 
-    async def _end_if_orphan(self, endpoint: str, run: OpenRun) -> int:
+    async def _end_if_orphan(self, endpoint: str, run: OpenRun) -> None:
         if await self._lives(run):
-            return 0
+            return
         await self._registry.end_run(EndRun(endpoint, run.run_id, RunStatus.KILLED))
         LOG.info("ended MLflow run %s: its training %s/%s is gone", run.run_id, run.namespace, run.name)
-        return 1
 
     async def _lives(self, run: OpenRun) -> bool:
         try:

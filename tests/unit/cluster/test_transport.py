@@ -21,7 +21,6 @@ from modelcycle.errors import (
     AlreadyExists,
     Conflict,
     Fenced,
-    Malformed,
     ModelcycleError,
     NotFound,
     Refused,
@@ -219,7 +218,7 @@ async def test_a_server_that_asks_to_wait_is_left_alone(world: World) -> None:
 @pytest.mark.parametrize("body", ["<html>", "[1, 2]", '"text"'], ids=["a page", "a list", "a text"])
 async def test_an_answer_that_is_no_object_is_malformed(world: World, body: str) -> None:
     world.answer(answered(body))
-    with pytest.raises(Malformed, match="get Job shop/a"):
+    with pytest.raises(Unavailable, match="get Job shop/a"):
         await world.cluster.get(JOB, "shop", "a")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from modelcycle.errors import ModelcycleError, NotFound, Unavailable
 from modelcycle.registry.open_runs import OpenRun
 from modelcycle.registry.port import EndRun, RunStatus
+from modelcycle.training import sweeper as sweeper_module
 from modelcycle.training.sweeper import Sweeper
 
 
@@ -60,4 +62,19 @@ async def test_a_run_is_ended_only_when_its_training_is_certainly_gone(there: An
 async def test_an_endpoint_that_is_away_does_not_keep_the_others_from_being_swept() -> None:
     registry = FakeRegistry(OpenRun("r1", "quant", "hedge", "u1"), down=("first",))
     sweeper = Sweeper(registry, FakeCluster({}), "c1", ("first", "second"), lambda: True)  # type: ignore[arg-type]
-    assert await sweeper.sweep() == 1
+    assert not await sweeper.sweep(), "one is left"
+    assert [effect.endpoint for effect in registry.ended] == ["second"]
+
+
+async def test_an_endpoint_that_is_back_is_swept_within_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeper_module, "RETRY_SECONDS", 0.01)
+    registry = FakeRegistry(OpenRun("r1", "quant", "hedge", "u1"), down=("default",))
+    sweeper = Sweeper(registry, FakeCluster({}), "c1", ("default",), lambda: True)  # type: ignore[arg-type]
+    running = asyncio.create_task(sweeper.run())
+    await asyncio.sleep(0.05)
+    assert not registry.ended
+    registry.down = ()
+    async with asyncio.timeout(30):
+        while not registry.ended:  # noqa: ASYNC110 (a list of the fake)
+            await asyncio.sleep(0.01)
+    running.cancel()
