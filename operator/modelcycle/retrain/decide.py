@@ -19,7 +19,7 @@ from modelcycle.retrain import cycle as cycles
 from modelcycle.retrain.champion import another_serves, read
 from modelcycle.retrain.draft import Draft
 from modelcycle.retrain.evidence import number, persisted
-from modelcycle.retrain.guards import Hold, Situation, held_back, held_by_pin
+from modelcycle.retrain.guards import Hold, Situation, cooldown_left, held_back, held_by_pin
 from modelcycle.retrain.metrics import Source
 from modelcycle.retrain.observed import Deployment, Policy, PolicyObserved
 from modelcycle.retrain.phases import advance
@@ -93,6 +93,7 @@ def _endpoint_missing(policy: Policy, deployment: Deployment) -> Stall:
 def _judge(draft: Draft, source: Source) -> Hold | None:
     """Watch, then go on with the cycle or perhaps start one. Gives what holds the cycle or a firing trigger back."""
     findings = () if draft.spec.suspend else watch(draft, source)
+    _shorten_cooldown(draft)
     _abort_if_asked(draft)
     if draft.status.cycle is not None:
         advance(draft, draft.status.cycle)
@@ -103,6 +104,12 @@ def _judge(draft: Draft, source: Source) -> Hold | None:
     if asked is not None:
         return _start_as_asked(draft, asked)
     return _start_if_due(draft, findings)
+
+
+def _shorten_cooldown(draft: Draft) -> None:
+    rows, until = cooldown_left(draft.spec, draft.status, draft.now)
+    if (rows, until) != (draft.status.cooldown_until_rows, draft.status.cooldown_until):
+        draft.change(cooldown_until_rows=rows, cooldown_until=until)
 
 
 def _asked(draft: Draft, annotation: str, handled: str | None) -> str | None:

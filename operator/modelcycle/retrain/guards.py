@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from modelcycle.api.v1alpha1.common import as_timedelta
 from modelcycle.api.v1alpha1.retrain import Mode, RetrainSpec
@@ -15,6 +15,10 @@ from modelcycle.retrain.observed import Deployment
 
 MAX_DOUBLINGS = 3
 INEFFECTIVE_AFTER = 3
+EPOCH = datetime.fromtimestamp(0, UTC)
+"""No asOf is earlier, whatever the lag: 999999 days before today there were no dates that anybody can write."""
+LONGEST = timedelta(days=36_500)
+"""No cooldown is longer, doubled or not: later dates can't be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,7 @@ def as_of(spec: RetrainSpec, status: RetrainStatus, now: datetime) -> datetime |
     """Up to when the next training may know the world."""
     origin = status.evaluated.watermark if spec.as_of.from_.value == "Watermark" else now
     lag = as_timedelta(spec.as_of.lag) if spec.as_of.lag else timedelta(0)
-    return origin - lag if origin is not None else None
+    return origin - min(lag, origin - EPOCH) if origin is not None else None
 
 
 def cooldown(spec: RetrainSpec, rows: int, failures: int, now: datetime) -> tuple[int | None, datetime | None]:
@@ -168,7 +172,19 @@ def cooldown(spec: RetrainSpec, rows: int, failures: int, now: datetime) -> tupl
     factor = 2 ** min(failures, MAX_DOUBLINGS)
     if spec.cooldown.rows is not None:
         return rows + factor * spec.cooldown.rows, None
-    return None, now + factor * as_timedelta(spec.cooldown.time or "1s")
+    return None, now + min(factor * as_timedelta(spec.cooldown.time or "1s"), LONGEST)
+
+
+def cooldown_left(spec: RetrainSpec, status: RetrainStatus, now: datetime) -> tuple[int | None, datetime | None]:
+    """What the status has of ``cooldown``; one that the spec has made shorter since counts from now on.
+
+    Otherwise a cooldown that was too long by mistake could not be taken back.
+    """
+    rows, until = status.cooldown_until_rows, status.cooldown_until
+    by_rows, by_time = cooldown(spec, status.evaluated.rows, status.consecutive_failures, now)
+    if (rows is None or rows <= status.evaluated.rows) and (until is None or until <= now):
+        return rows, until
+    return min(by_rows, rows) if by_rows and rows else by_rows, min(by_time, until) if by_time and until else by_time
 
 
 def ineffective(status: RetrainStatus) -> bool:

@@ -19,7 +19,8 @@ from datetime import timedelta
 from modelcycle import constants as names
 from modelcycle.api.v1alpha1.deployment import ServedVersion, Verdict
 from modelcycle.api.v1alpha1.retrain_status import Cycle, CycleOutcome, CyclePhase, GateOutcome, GateResult
-from modelcycle.core.conditions import FALSE, ending, find
+from modelcycle.api.v1alpha1.training import TrainingSpec
+from modelcycle.core.conditions import FALSE, TRUE, ending, find
 from modelcycle.core.observed import JobView, PodView, awaits_last_words
 from modelcycle.core.plan import Effect, Ref
 from modelcycle.errors import NotFound
@@ -72,6 +73,10 @@ def _train(draft: Draft, cycle: Cycle) -> None:
     registered = training.status.registered
     draft.doing = f"training {cycle.training}: {training.status.summary or 'waiting'}"
     if ended is None:
+        if is_stuck(training) and training.spec != wanted(draft, cycle):
+            message = f"training {cycle.training} can't go on, and the template is another one by now"
+            stop_training(draft, cycle)
+            end(draft, cycle, CycleOutcome.ABORTED, "TemplateChanged", message)
         return
     if ended.status is FALSE or registered is None:
         end(draft, cycle, CycleOutcome.TRAINING_FAILED, ended.reason, ended.message)
@@ -79,6 +84,17 @@ def _train(draft: Draft, cycle: Cycle) -> None:
     version = registered.version
     draft.say("Trained", f"cycle {cycle.number}: version {version} is registered", f"cycle-{cycle.number}-trained")
     draft.change(cycle=cycle.evolve(version=version, phase=CyclePhase.GATE))
+
+
+def is_stuck(training: Training) -> bool:
+    """Whether nothing moves in it until somebody acts, and no deadline will end it: its spec can't be changed."""
+    stalled = find(training.status.conditions, "Stalled")
+    return stalled is not None and stalled.status is TRUE
+
+
+def wanted(draft: Draft, cycle: Cycle) -> TrainingSpec:
+    """What the cycle's training would be if it were made now."""
+    return TrainingSpec.model_validate(children.training(draft.policy, draft.deployment, cycle)["spec"])
 
 
 def _pass_gate(draft: Draft, cycle: Cycle) -> None:
