@@ -24,7 +24,7 @@ PY = $(eval PY := $(shell e2e/bootstrap --python))$(PY)
 BIN = $(dir $(PY))
 CLUSTER = $(PY) -m e2e.cluster
 CLUSTER_FLAGS = --name $(NAME) --provider $(PROVIDER) $(if $(KUBECONFIG_FILE),--kubeconfig $(KUBECONFIG_FILE))
-SOURCES := operator training_images e2e helm tests
+SOURCES := operator training_images e2e helm tests benchmarks
 
 .PHONY: help
 help: ## List the targets

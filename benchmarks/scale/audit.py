@@ -40,6 +40,4 @@ class AuditLog:
 
 def total(written: Written, *, who: str | None = None) -> int:
     """All writes, or those of one; Leases are left out, which nobody's work is."""
-    return sum(
-        count for (by, _, resource), count in written.items() if resource != "leases" and who in (None, by)
-    )
+    return sum(count for (by, _, resource), count in written.items() if resource != "leases" and who in (None, by))

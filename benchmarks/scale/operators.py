@@ -6,10 +6,10 @@ import re
 import sys
 import time
 import urllib.request
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import yaml
 
@@ -17,6 +17,7 @@ from benchmarks.scale.plane import Plane, child
 from benchmarks.scale.processes import cpu_seconds, memory_mib
 
 READY_SECONDS = 120
+_PASSES = "controller_runtime_reconcile_time_seconds"
 _SAMPLE = re.compile(r"^(\w+)(\{[^}]*\})? ([0-9.e+-]+)$", re.MULTILINE)
 
 
@@ -43,8 +44,17 @@ class Operator:
             float(value) for name, found, value in samples if name == metric and all(one in found for one in wanted)
         )
 
+    def buckets(self, **labels: str) -> dict[float, float]:
+        """How many passes took up to so many seconds."""
+        wanted = [f'{name}="{value}"' for name, value in labels.items()]
+        found: defaultdict[float, float] = defaultdict(float)
+        for name, said, value in _SAMPLE.findall(self.page()):
+            if name == f"{_PASSES}_bucket" and all(one in said for one in wanted):
+                found[float(said.partition('le="')[2].partition('"')[0])] += float(value)
+        return dict(found)
+
     def page(self) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
             return str(answer.read().decode())
 
 

@@ -1,4 +1,4 @@
-"""A real control plane whose nodes are KWOK's: etcd, kube-apiserver, controller-manager, scheduler, and pods that end."""
+"""A real control plane whose nodes are KWOK's: nothing runs in their pods, which end by themselves."""
 
 from __future__ import annotations
 
@@ -43,7 +43,12 @@ def plane(folder: Path) -> Iterator[Plane]:
             "--kube-api-qps=500",
             "--kube-api-burst=1000",
         )
-        kwok = (f"--kubeconfig={cluster.kubeconfig}", f"--config={STAGES}", "--manage-all-nodes=true", "--node-lease-duration-seconds=40")
+        kwok = (
+            f"--kubeconfig={cluster.kubeconfig}",
+            f"--config={STAGES}",
+            "--manage-all-nodes=true",
+            "--node-lease-duration-seconds=40",
+        )
         for name, flags in (("kube-scheduler", scheduler), ("kwok", kwok)):
             stack.enter_context(child([str(programs[name]), *flags], folder / f"{name}.log"))
         cluster.kubectl("apply", "--server-side", "-f", str(CRDS))

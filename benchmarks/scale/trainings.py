@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -76,7 +76,7 @@ async def _course(
             lambda: names <= seen.done.keys() and names <= pods.first.keys(), f"all {len(names)} ended well", patience
         )
     seconds = max(seen.done.values()) - min(sent.values())
-    time.sleep(2.0)  # what follows the end, such as events, and the audit log
+    await asyncio.sleep(2.0)  # what follows the end, such as events, and the audit log
     written = audit.new()
     return Course(
         count=len(names),

@@ -88,9 +88,9 @@ class RunOptions(SettingsModel):
     lease_namespace: Name = "default"
     lease_name: Name = "modelcycle"
     port: int = Field(default=8080, ge=0, le=65535)
-    requests_per_second: float = Field(default=50.0, gt=0, le=10_000)
-    burst: int = Field(default=100, ge=1, le=100_000)
-    workers: int = Field(default=8, ge=1, le=256)
+    requests_per_second: float = Field(default=200.0, gt=0, le=10_000)
+    burst: int = Field(default=400, ge=1, le=100_000)
+    workers: int = Field(default=16, ge=1, le=256)
     relist_seconds: int = Field(default=600, ge=1, le=86_400)
 
 

@@ -54,7 +54,7 @@ class Manager:
         identity: str,
         forgotten: Callable[[Key], None],
         namespaces: Sequence[str] = (),
-        workers: int = 8,
+        workers: int = 16,
         relist_seconds: float = RELIST_SECONDS,
     ) -> None:
         self.metrics = metrics

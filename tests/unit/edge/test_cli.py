@@ -16,7 +16,7 @@ def test_defaults() -> None:
     options = run_options({}, IMAGE)
     assert options.namespaces == ()
     assert options.kubeconfig is None
-    assert (options.requests_per_second, options.burst, options.port) == (50.0, 100, 8080)
+    assert (options.requests_per_second, options.burst, options.port) == (200.0, 400, 8080)
 
 
 def test_flags_go_before_the_environment() -> None:
