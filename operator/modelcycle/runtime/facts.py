@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from modelcycle.clock import Clock
 from modelcycle.core.plan import Fact, FactRequest, Facts
-from modelcycle.errors import ModelcycleError, Unusable
+from modelcycle.errors import ModelcycleError, Retryable, Unusable
 from modelcycle.runtime.metrics import Metrics
 from modelcycle.runtime.ports import Adapter, FactReadings, Key, Poller
 
@@ -41,6 +41,7 @@ class FactBook:
         self._wanted: dict[Key, frozenset[FactRequest]] = {}
         self._by: dict[FactRequest, set[Key]] = {}
         self._facts: dict[FactRequest, Fact] = {}
+        self._failed_once: set[FactRequest] = set()
         self._lines: dict[tuple[type[FactRequest], str], Line] = {}
         for adapter in adapters:
             self._add_lines(adapter)
@@ -75,9 +76,12 @@ class FactBook:
         return frozenset(request for request in requests if request not in self._facts)
 
     def store(self, readings: FactReadings, at: datetime) -> None:
-        """Take in what was read at ``at``. An error keeps the last value with its time until it is given up."""
+        """Take in what was read at ``at``. An error keeps the last value with its time until it is given up.
+
+        What was never read stays unread by one call that gets no answer: that is no outage either.
+        """
         for request, reading in readings.items():
-            if request in self._by:
+            if request in self._by and not self._fails_for_the_first_time(request, reading):
                 self._store(request, self._fact(request, reading, at))
 
     def now(self) -> datetime:
@@ -109,12 +113,19 @@ class FactBook:
             return
         del self._by[request]
         self._facts.pop(request, None)
+        self._failed_once.discard(request)
         line = self._line(request)
         if line is not None:
             line.requests.discard(request)
 
     def _line(self, request: FactRequest) -> Line | None:
         return self._lines.get((type(request), getattr(request, "endpoint", "")))
+
+    def _fails_for_the_first_time(self, request: FactRequest, reading: object) -> bool:
+        if request in self._facts or request in self._failed_once or not isinstance(reading, Retryable):
+            return False
+        self._failed_once.add(request)
+        return True
 
     def _fact(self, request: FactRequest, reading: object, at: datetime) -> Fact:
         if not isinstance(reading, ModelcycleError):
