@@ -23,6 +23,7 @@ from modelcycle.sending import asks_when_sending
 from modelcycle.settings import Endpoint
 
 ANSWER_SECONDS = 10.0
+NOT_BINARY = frozenset({"text/html", "application/json"})
 DOWNLOAD_SECONDS = 1800.0
 SILENCE_SECONDS = 30.0
 CHUNK_BYTES = 1 << 20
@@ -112,8 +113,11 @@ class HttpEndpoint:
                 return HttpAnswer(asked, response.status, await self._read(asked, response))
 
     @asynccontextmanager
-    async def download(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """A file's content, chunk by chunk. Raises ``NotFound``, ``Unavailable``, ``Refused``."""
+    async def download(self, path: str, *, binary: bool = False) -> AsyncIterator[AsyncIterator[bytes]]:
+        """A file's content, chunk by chunk. Raises ``NotFound``, ``Unavailable``, ``Refused``.
+
+        ``binary``: it can't be a page or JSON, which would be of something on the way.
+        """
         asked = f"{self.name}: GET {path}"
         patience = aiohttp.ClientTimeout(total=DOWNLOAD_SECONDS, sock_connect=ANSWER_SECONDS, sock_read=SILENCE_SECONDS)
         with self._failures(asked):
@@ -125,6 +129,8 @@ class HttpEndpoint:
                     raise NotFound(f"{asked}: there is no such file")
                 if response.status != 200:
                     raise failure(HttpAnswer(asked, response.status, await self._read(asked, response)))
+                if binary and response.content_type in NOT_BINARY:
+                    raise Unavailable(f"{asked}: {response.content_type} came instead of the file")
                 yield response.content.iter_chunked(CHUNK_BYTES)
 
     def _url(self, path: str) -> URL:

@@ -39,6 +39,7 @@ class Run:
 
     number: int
     uid: str
+    key: str | None = None
     logged: int = 0
     status: RunStatus | None = None
 
@@ -81,9 +82,9 @@ class Registry:
 def carry_out(registry: Registry, effect: Effect) -> tuple[Registry, object]:
     """The registry afterwards, and the result. Raises what the adapter raises."""
     match effect:
-        case EnsureRun(uid=uid):
+        case EnsureRun(uid=uid, tags=tags):
             found = next((run for run in registry.runs if run.uid == uid), None)
-            run = found or Run(len(registry.runs) + 1, uid)
+            run = found or Run(len(registry.runs) + 1, uid, dict(tags).get(names.TAG_KEY))
             after = registry if found else replace(registry, runs=(*registry.runs, run))
             return after, RunInfo(run.id, "7", f"mlflow-artifacts:/7/{run.id}/artifacts")
         case EndRun(run_id=run_id, status=status):
@@ -120,14 +121,13 @@ def carry_out(registry: Registry, effect: Effect) -> tuple[Registry, object]:
 
 
 def _register(registry: Registry, effect: RegisterModel) -> tuple[Registry, VersionInfo]:
-    key = dict(effect.tags)[names.TAG_KEY]
-    found = next((v for v in registry.versions if v.run == effect.run_id and v.key == key), None)
+    found = next((version for version in registry.versions if version.key == effect.key), None)
     if found is not None:
         return registry, info(found)
     run = next(run for run in registry.runs if run.id == effect.run_id)
     if not run.logged:
         raise Unusable("NoModelLogged", f"run {run.id} logged no model")
-    version = Version(str(len(registry.versions) + 1), run.id, key)
+    version = Version(str(len(registry.versions) + 1), run.id, effect.key)
     return replace(registry, versions=(*registry.versions, version)), info(version)
 
 

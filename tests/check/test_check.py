@@ -17,10 +17,6 @@ def test_no_invariant_is_violated(case: Case) -> None:
     assert report.complete or report.states >= case.slice
 
 
-@pytest.mark.xfail(
-    reason="RegisterModel searches by run: a training that is deleted while its model is being registered, and made "
-    "again within that time, finds no version of its key, trains again and registers a second one"
-)
 def test_a_training_made_again_in_the_midst_of_its_registration_is_registered_once() -> None:
     report = explore(TrainingWorld(Left(edits=2), wishes=("delete",), hasty=True), states=1000)
     assert report.violation is None, str(report.violation)

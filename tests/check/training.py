@@ -99,6 +99,8 @@ class TrainingWorld(World):
         yield from training_invariants(before, step)
         if step.after.registry != before.registry:
             yield from _once(VALUES[step.after.registry])
+        if step.after.store != before.store and not self.hasty:
+            yield from _trained_again(before, step.after)
 
     def at_rest(self, state: State) -> str | None:
         return next((wrong for raw in all_of(state, KIND) if (wrong := training_rest(state, raw))), None)
@@ -174,6 +176,18 @@ def _once(registry: Registry) -> Iterator[str]:
     keys = [version.key for version in registry.versions if version.key is not None]
     if len(keys) != len(set(keys)):
         yield "once means once: two versions of one key"
+
+
+def _trained_again(before: State, after: State) -> Iterator[str]:
+    """Pods are dear: what is registered is not trained once more only to find that out at its end."""
+    registry: Registry = VALUES[before.registry]
+    trained = {version.run: version.key for version in registry.versions if version.key is not None}
+    in_vain = {run.uid for run in registry.runs if run.key in trained.values() and run.id not in trained}
+    have = {job["metadata"]["name"] for job in training_jobs(before)}
+    for job in training_jobs(after):
+        name = job["metadata"]["name"]
+        if name not in have and job["metadata"]["labels"][names.LABEL_OWNER_UID] in in_vain:
+            yield f"once means once: {name} trains again what is registered"
 
 
 def training_rest(state: State, raw: Manifest) -> str | None:

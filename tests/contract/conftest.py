@@ -18,7 +18,16 @@ from tests.support.mlflow_server import mlflow_server
 from tests.support.proxy import FaultyProxy, faulty_proxy
 
 ENDPOINT = "default"
+HERE = Path(__file__).parent
+SECONDS = 1200
+"""With the servers that the first test of a session starts: on a busy machine they alone take minutes."""
 _numbers = itertools.count()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SECONDS))
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +64,25 @@ class Api:
         async with self.session.post(f"{self.url}/api/2.0/mlflow/{path}", json=body) as answer:
             return dict(await answer.json())
 
+    async def patch(self, path: str, **body: Any) -> None:
+        async with self.session.patch(f"{self.url}/api/2.0/mlflow/{path}", json=body) as answer:
+            answer.raise_for_status()
+
+    async def artifacts(self, folder: str) -> dict[str, Any]:
+        async with self.session.get(self._artifact(""), params={"path": folder}) as answer:
+            return dict(await answer.json())
+
+    async def download(self, path: str) -> bytes:
+        async with self.session.get(self._artifact(path)) as answer:
+            return await answer.read()
+
+    async def upload(self, path: str, content: bytes) -> None:
+        async with self.session.put(self._artifact(path), data=content) as answer:
+            answer.raise_for_status()
+
+    def _artifact(self, path: str) -> str:
+        return f"{self.url}/api/2.0/mlflow-artifacts/artifacts/{path}".rstrip("/")
+
     async def runs(self, experiment: str, uid: str) -> list[dict[str, Any]]:
         found = await self.get("experiments/get-by-name", experiment_name=experiment)
         query = f"tags.`modelcycle.dev/uid` = '{uid}'"
@@ -72,7 +100,8 @@ class Api:
 
 @pytest.fixture
 async def api(mlflow_url: str) -> AsyncIterator[Api]:
-    async with aiohttp.ClientSession() as session:
+    # MLflow closes a connection that was idle for 5 s, perhaps at the moment at which it is used again.
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
         yield Api(session, mlflow_url)
 
 
@@ -100,9 +129,9 @@ async def registry(proxy: FaultyProxy) -> AsyncIterator[Registry]:
 
 @pytest.fixture
 def impatient(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The adapter waits one second for an answer instead of ten."""
+    """The adapter waits five seconds for an answer instead of ten: what is not held up has to come within that."""
     session = registry.adapter._servers[ENDPOINT].client._http._session
-    monkeypatch.setattr(session, "_timeout", aiohttp.ClientTimeout(total=1))
+    monkeypatch.setattr(session, "_timeout", aiohttp.ClientTimeout(total=5))
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from tests.contract.conftest import ENDPOINT, Api, Registry
 from tests.support.models import BASELINE, log_onnx, log_pickle, resumed_run
 from tests.support.proxy import Fault, FaultyProxy
 
-FILES = 6  # MLmodel, conda.yaml, model.onnx, python_env.yaml, requirements.txt; baseline.json
+FILES = 3  # MLmodel, model.onnx; baseline.json
 
 
 @pytest.fixture
@@ -60,7 +60,6 @@ async def test_a_model_is_registered_once_with_its_digests(
         "GET model-versions/search",
         "POST logged-models/search",
         "GET mlflow-artifacts/artifacts",
-        "GET mlflow-artifacts/artifacts",
         "POST model-versions/create",
         "POST registered-models/create",
         "POST model-versions/create",
@@ -85,10 +84,7 @@ async def test_the_digests_are_those_of_the_files_at_the_two_roots(
     version: VersionInfo = await registry.carry_out(registration(trained, unique))
     assert [file.path for file in version.files] == [
         "model/MLmodel",
-        "model/conda.yaml",
         "model/model.onnx",
-        "model/python_env.yaml",
-        "model/requirements.txt",
         "modelcycle/baseline.json",
     ]
     async with aiohttp.ClientSession() as session:
@@ -122,7 +118,6 @@ async def test_another_process_asks_once_more_where_the_run_is(
         "GET model-versions/search",
         "GET runs/get",
         "POST logged-models/search",
-        "GET mlflow-artifacts/artifacts",
         "GET mlflow-artifacts/artifacts",
         "POST model-versions/create",
     ]
@@ -165,7 +160,7 @@ async def test_a_file_that_something_on_the_way_replaces_is_noticed(
     registry: Registry, api: Api, proxy: FaultyProxy, trained: RunInfo, unique: str
 ) -> None:
     proxy.fail(Fault.HTML, "model.onnx")
-    with pytest.raises(Unavailable, match="instead of the"):
+    with pytest.raises(Unavailable, match="text/html came instead of the file"):
         await registry.carry_out(registration(trained, unique))
 
 
@@ -185,6 +180,157 @@ async def test_the_lowest_of_two_versions_wins_and_the_other_is_tagged(
     assert await registry.carry_out(effect) == version
     assert proxy.api_calls() == ["GET model-versions/search"]
     assert await registry.carry_out(FindRegistered(ENDPOINT, effect.model, f"key {unique}")) == version
+
+
+async def test_the_version_of_a_training_that_was_deleted_and_made_again_counts(
+    registry: Registry,
+    restarted: Registry,
+    api: Api,
+    proxy: FaultyProxy,
+    mlflow_url: str,
+    trained: RunInfo,
+    unique: str,
+) -> None:
+    effect = registration(trained, unique)
+    second = await restarted.run(f"{unique}-again")
+    assert await restarted.carry_out(FindRegistered(ENDPOINT, effect.model, effect.key)) is None
+    version = await registry.carry_out(effect)
+    await asyncio.to_thread(log_onnx, mlflow_url, second.run_id)
+    assert await restarted.carry_out(registration(second, unique)) == version
+    assert len(await api.versions(effect.model)) == 1
+
+
+async def test_a_registered_model_that_was_deleted_and_made_again_counts_anew(
+    registry: Registry, api: Api, proxy: FaultyProxy, mlflow_url: str, trained: RunInfo, unique: str, impatient: None
+) -> None:
+    effect = registration(trained, unique)
+    for number in range(3):
+        tags = ((TAG_KEY, f"{unique}-{number}"),)
+        await registry.carry_out(RegisterModel(ENDPOINT, trained.run_id, effect.model, tags))
+    async with api.session.delete(
+        f"{api.url}/api/2.0/mlflow/registered-models/delete", json={"name": effect.model}
+    ) as answer:
+        answer.raise_for_status()
+    await api.post("registered-models/create", name=effect.model)
+    proxy.fail(Fault.CUT, "model-versions/create")
+    with pytest.raises(Unavailable):
+        await registry.carry_out(effect)
+    proxy.heal()
+    assert (await registry.carry_out(effect)).version == "1"
+    assert len(await api.versions(effect.model)) == 1
+    other = RegisterModel(ENDPOINT, trained.run_id, effect.model, ((TAG_KEY, f"{unique}-0"),))
+    assert (await registry.carry_out(other)).version == "2"
+    assert (await registry.carry_out(other)).version == "2"
+
+
+@pytest.mark.parametrize("pages", [1, 4])
+async def test_a_model_with_many_versions(
+    registry: Registry,
+    api: Api,
+    proxy: FaultyProxy,
+    monkeypatch: pytest.MonkeyPatch,
+    trained: RunInfo,
+    unique: str,
+    pages: int,
+) -> None:
+    monkeypatch.setattr("modelcycle.registry.keys.PAGE", 2)
+    monkeypatch.setattr("modelcycle.registry.keys.PAGES", pages)
+    effect = registration(trained, unique)
+    await api.post("registered-models/create", name=effect.model)
+    found = await api.post(
+        "logged-models/search", experiment_ids=[trained.experiment_id], filter=f"source_run_id = '{trained.run_id}'"
+    )
+    model_id = found["models"][0]["info"]["model_id"]
+    body = {"name": effect.model, "source": f"models:/{model_id}", "run_id": trained.run_id, "model_id": model_id}
+    for number in range(5):
+        await api.post("model-versions/create", **body, tags=[{"key": TAG_KEY, "value": f"{unique}-{number}"}])
+    proxy.api_calls()
+    found = [await registry.carry_out(FindRegistered(ENDPOINT, effect.model, key)) for key in ("none", "nobody's")]
+    assert found == [None, None]
+    assert proxy.api_calls() == ["GET model-versions/search"] * (3 if pages == 1 else 4)
+    there = [await registry.carry_out(FindRegistered(ENDPOINT, effect.model, f"{unique}-{n}")) for n in range(5)]
+    assert [version.version for version in there] == ["1", "2", "3", "4", "5"]
+    assert (await registry.carry_out(effect)).version == "6"
+    assert (await registry.carry_out(effect)).version == "6"
+
+
+async def test_a_version_that_somebody_deleted_is_registered_again(
+    registry: Registry, api: Api, trained: RunInfo, unique: str
+) -> None:
+    effect = registration(trained, unique)
+    await registry.carry_out(effect)
+    async with api.session.delete(
+        f"{api.url}/api/2.0/mlflow/model-versions/delete", json={"name": effect.model, "version": "1"}
+    ) as answer:
+        answer.raise_for_status()
+    assert await registry.carry_out(FindRegistered(ENDPOINT, effect.model, effect.key)) is None
+    assert (await registry.carry_out(effect)).version == "2"
+
+
+async def test_weights_that_lie_beside_the_graph_are_digested(registry: Registry, mlflow_url: str, unique: str) -> None:
+    run = await registry.run(unique)
+    await asyncio.to_thread(log_onnx, mlflow_url, run.run_id, weights=(0.5,) * 1000)
+    version: VersionInfo = await registry.carry_out(registration(run, unique))
+    mlmodel, graph, weights = sorted(version.files, key=lambda file: (file.path != "model/MLmodel", file.size))
+    assert (mlmodel.path, graph.path) == ("model/MLmodel", "model/model.onnx")
+    assert weights.path.startswith("model/")
+    assert weights.size >= 4000
+    async with aiohttp.ClientSession() as session:
+        content = await _content(session, mlflow_url, version, weights.path)
+    assert hashlib.sha256(content).hexdigest() == weights.sha256
+
+
+async def test_an_mlmodel_that_names_a_file_elsewhere(
+    registry: Registry, api: Api, trained: RunInfo, unique: str
+) -> None:
+    found = await api.post(
+        "logged-models/search", experiment_ids=[trained.experiment_id], filter=f"source_run_id = '{trained.run_id}'"
+    )
+    root = found["models"][0]["info"]["artifact_uri"].removeprefix("mlflow-artifacts:/")
+    content = (await api.download(f"{root}/MLmodel")).replace(b"data: model.onnx", b"data: ../../secret.onnx")
+    await api.upload(f"{root}/MLmodel", content)
+    error = await _refused(registry, trained, unique)
+    assert error.reason == "ModelMalformed"
+    await api.upload(f"{root}/MLmodel", content.replace(b"../../secret", b"missing"))
+    error = await _refused(registry, trained, unique)
+    assert (error.reason, "has no file missing.onnx" in str(error)) == ("ModelMalformed", True)
+
+
+async def test_models_of_several_runs_are_searched_for_at_once(
+    registry: Registry, api: Api, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch, mlflow_url: str, unique: str
+) -> None:
+    runs = [await registry.run(f"{unique}-{number}") for number in range(3)]
+    for run in runs[:2]:
+        await asyncio.to_thread(log_onnx, mlflow_url, run.run_id)
+    effects = [
+        RegisterModel(ENDPOINT, run.run_id, f"shop.{unique}", ((TAG_KEY, f"{unique}-{number}"),))
+        for number, run in enumerate(runs)
+    ]
+    proxy.api_calls()
+    results = await asyncio.gather(*map(registry.carry_out, effects), return_exceptions=True)
+    assert proxy.api_calls().count("POST logged-models/search") == 1
+    assert [getattr(one, "run_id", None) for one in results] == [runs[0].run_id, runs[1].run_id, None]
+    assert isinstance(results[2], Unusable)
+    assert results[2].reason == "NoModelLogged"
+
+
+async def test_runs_that_logged_more_models_than_a_page_are_searched_one_by_one(
+    registry: Registry, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch, trained: RunInfo, unique: str
+) -> None:
+    monkeypatch.setattr("modelcycle.registry.logged.PAGE", 1)
+    other = await registry.run(f"{unique}-2")
+    for number in range(2):
+        await asyncio.to_thread(log_onnx, proxy.target, other.run_id, name=f"m{number}")
+    proxy.api_calls()
+    results = await asyncio.gather(
+        registry.carry_out(registration(trained, unique)),
+        registry.carry_out(registration(other, f"{unique}-2")),
+        return_exceptions=True,
+    )
+    assert proxy.api_calls().count("POST logged-models/search") == 3
+    assert isinstance(results[0], VersionInfo)
+    assert isinstance(results[1], Unusable)
+    assert results[1].reason == "SeveralModelsLogged"
 
 
 async def test_a_version_that_a_person_made_of_the_same_run_is_theirs(

@@ -61,6 +61,7 @@ class RunFields(Answer):
     run_id: str
     experiment_id: str
     artifact_uri: str
+    status: str = ""
     start_time: int = 0
     lifecycle_stage: str = "active"
 
@@ -80,6 +81,7 @@ class RunUpdated(Answer):
 
 class RunsFound(Answer):
     runs: tuple[Run, ...] = ()
+    next_page_token: str = ""
 
 
 class LoggedModelFields(Answer):
@@ -88,6 +90,7 @@ class LoggedModelFields(Answer):
     artifact_uri: str
     status: str = ""
     creation_timestamp_ms: int = 0
+    source_run_id: str = ""
 
 
 class LoggedModel(Answer):

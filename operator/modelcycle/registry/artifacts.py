@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -71,27 +71,63 @@ class Artifacts:
 
     async def hashed(self, root: str, file: Found, prefix: str) -> ModelFile:
         """The digest of a file of any size, recorded below ``prefix``. Raises ``Unavailable`` if it is in flux."""
-        digest, size = hashlib.sha256(), 0
         async with self._opened(root, file.path) as chunks:
-            async for chunk in chunks:
-                size += len(chunk)
-                if len(chunk) < HASHED_IN_THREAD:
-                    digest.update(chunk)
-                else:
-                    await asyncio.to_thread(digest.update, chunk)
-        if size != file.size:
+            recorded = await _digested(chunks, prefix + file.path)
+        if recorded.size != file.size:
             raise Unavailable(
-                f"{root}/{file.path} has {size} bytes instead of the {file.size} listed: is it being written?"
+                f"{root}/{file.path} has {recorded.size} bytes instead of the {file.size} listed: is it being written?"
             )
-        return ModelFile(path=prefix + file.path, size=size, sha256=digest.hexdigest())
+        return recorded
+
+    async def graph(self, root: str, path: str, prefix: str) -> tuple[ModelFile, bool]:
+        """The digest of an ONNX file that was not listed, and whether weights lie in files beside it.
+
+        Raises ``Unusable`` (ModelMalformed) for a path that can't be kept, or leads elsewhere.
+        """
+        search = WeightsBeside()
+        async with self._opened(root, path_below("", FileFields(path=path)), binary=True) as chunks:
+            recorded = await _digested(chunks, prefix + path, search.see)
+        return recorded, search.found
 
     @asynccontextmanager
-    async def _opened(self, root: str, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def _opened(self, root: str, path: str, *, binary: bool = False) -> AsyncIterator[AsyncIterator[bytes]]:
         try:
-            async with self._client.download(f"{store_path(root)}/{path}") as chunks:
+            async with self._client.download(f"{store_path(root)}/{path}", binary=binary) as chunks:
                 yield chunks
         except NotFound as error:
             raise Unusable(MALFORMED, f"{root} has no file {path}: log the model again") from error
+
+
+class WeightsBeside:
+    """Looks for tensors whose data is in another file, in the bytes of an ONNX file as they come.
+
+    ONNX says so in an entry of ``TensorProto.external_data`` (a StringStringEntryProto) whose key is ``location``. The
+    same bytes in a tensor's own data cost a listing, and nothing else.
+    """
+
+    _KEY = b"\x0a\x08location"
+
+    def __init__(self) -> None:
+        self.found = False
+        self._end = b""
+
+    def see(self, chunk: bytes) -> None:
+        self.found = self.found or self._KEY in self._end + chunk[: len(self._KEY)] or self._KEY in chunk
+        self._end = (self._end + chunk[-len(self._KEY) :])[-len(self._KEY) + 1 :]
+
+
+async def _digested(
+    chunks: AsyncIterator[bytes], path: str, see: Callable[[bytes], None] = lambda chunk: None
+) -> ModelFile:
+    digest, size = hashlib.sha256(), 0
+    async for chunk in chunks:
+        size += len(chunk)
+        see(chunk)
+        if len(chunk) < HASHED_IN_THREAD:
+            digest.update(chunk)
+        else:
+            await asyncio.to_thread(digest.update, chunk)
+    return ModelFile(path=path, size=size, sha256=digest.hexdigest())
 
 
 def file_of(content: bytes, name: str) -> ModelFile:

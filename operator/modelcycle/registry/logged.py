@@ -22,10 +22,14 @@ from modelcycle.registry.mlmodel import (
     unsupported_flavor,
 )
 from modelcycle.registry.port import RunInfo
+from modelcycle.registry.together import Together
 
 MODELCYCLE = "modelcycle"
 READY = "LOGGED_MODEL_READY"
 MAX_MODELS = 20
+PAGE = 100
+# What MLflow writes down of the environment that logged the model: no pod of ours reads it.
+NOT_SERVED = ("conda.yaml", "python_env.yaml", "requirements.txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,15 @@ class LoggedModels:
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
         self._artifacts = Artifacts(client)
+        self._of_runs: Together[RunInfo, Sequence[LoggedModelFields]] = Together(self._search)
 
     async def the_onnx_model(self, run: RunInfo, since: datetime | None) -> tuple[LoggedModelFields, bytes]:
-        """The one ONNX model of the run, and its MLmodel. Calls: ``logged-models/search``, and MLmodel of each model.
+        """The one ONNX model of the run, and its MLmodel.
 
+        Calls: ``logged-models/search``, one for all that ask at a time, and MLmodel of each model.
         Raises ``Unusable``: NoModelLogged, SeveralModelsLogged, UnsupportedFlavor, ModelMalformed, ArtifactsNotProxied.
         """
-        models = finished(await self._search(run), run.run_id, since)
+        models = finished(await self._of_runs.answer(run) or (), run.run_id, since)
         described_models = {}
         for model in models:
             content = await self._artifacts.content(model.artifact_uri, MLMODEL)
@@ -63,20 +69,19 @@ class LoggedModels:
         return next(model for model in models if model.model_id == one), described_models[one][1]
 
     async def contents(self, model_root: str, run_root: str | None, mlmodel: bytes | None = None) -> Contents:
-        """Hash the model's folder and the run's folder ``modelcycle``.
+        """Hash what is served of the model's folder, and the run's folder ``modelcycle``.
 
-        Calls: a listing for each folder, and each file once (``mlmodel``: what MLmodel holds, when it was read before).
+        Calls: a listing of the run's folder, one of the model's if weights lie beside the graph, and each file once
+        (``mlmodel``: what MLmodel holds, when it was read before).
         Raises ``Unusable``: TooManyFiles, UnsupportedFlavor, SignatureMissing, ModelMalformed, ArtifactsNotProxied.
         """
-        in_model = await self._artifacts.listed(model_root)
         mlmodel = mlmodel or await self._artifacts.content(model_root, MLMODEL)
-        require_servable(await _described(mlmodel, model_root), {file.path for file in in_model}, model_root)
-        files = [file_of(mlmodel, f"model/{MLMODEL}")]
-        files += [await self._artifacts.hashed(model_root, file, "model/") for file in in_model if file.path != MLMODEL]
+        graph = require_servable(await _described(mlmodel, model_root), model_root)
+        files = [file_of(mlmodel, f"model/{MLMODEL}"), *await self._graph(model_root, graph)]
         if run_root is None:
             return Contents(model_root, None, _sorted(files), None)
         folder = f"{run_root}/{MODELCYCLE}"
-        beside = await self._artifacts.listed(folder, MAX_FILES - len(in_model))
+        beside = await self._artifacts.listed(folder, MAX_FILES - len(files))
         files += [
             await self._artifacts.hashed(folder, file, f"{MODELCYCLE}/") for file in beside if file.path != BASELINE
         ]
@@ -86,14 +91,28 @@ class LoggedModels:
         files.append(file_of(baseline, f"{MODELCYCLE}/{BASELINE}"))
         return Contents(model_root, run_root, _sorted(files), mean_loss(baseline))
 
-    async def _search(self, run: RunInfo) -> Sequence[LoggedModelFields]:
+    async def _graph(self, root: str, path: str) -> list[ModelFile]:
+        """The ONNX file; and where it needs others beside it, all that is in the folder but MLmodel and NOT_SERVED."""
+        graph, weights_beside = await self._artifacts.graph(root, path, "model/")
+        if not weights_beside:
+            return [graph]
+        others = [file for file in await self._artifacts.listed(root) if file.path not in {path, MLMODEL, *NOT_SERVED}]
+        return [graph, *[await self._artifacts.hashed(root, file, "model/") for file in others]]
+
+    async def _search(self, runs: tuple[RunInfo, ...]) -> Mapping[RunInfo, Sequence[LoggedModelFields]]:
+        found = await self._page(runs)
+        if found.next_page_token and len(runs) > 1:  # some run logged very many
+            return {run: (await self._search((run,)))[run] for run in runs}
+        models = [model.info for model in found.models]
+        return {run: tuple(model for model in models if model.source_run_id == run.run_id) for run in runs}
+
+    async def _page(self, runs: tuple[RunInfo, ...]) -> LoggedModelsFound:
         body = {
-            "experiment_ids": [run.experiment_id],
-            "filter": f"source_run_id = {literal(run.run_id)}",
-            "max_results": MAX_MODELS + 1,
+            "experiment_ids": sorted({run.experiment_id for run in runs}),
+            "filter": f"source_run_id IN ({', '.join(literal(run.run_id) for run in runs)})",
+            "max_results": MAX_MODELS + 1 if len(runs) == 1 else PAGE,
         }
-        found = await self._client.post("logged-models/search", body, LoggedModelsFound)
-        return tuple(model.info for model in found.models)
+        return await self._client.post("logged-models/search", body, LoggedModelsFound)
 
 
 def finished(models: Sequence[LoggedModelFields], run_id: str, since: datetime | None) -> tuple[LoggedModelFields, ...]:

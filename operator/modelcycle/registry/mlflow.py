@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from modelcycle.cluster.port import Fence
 from modelcycle.core.plan import Effect, FactRequest
 from modelcycle.errors import Unusable
 from modelcycle.registry.aliases import Aliases
@@ -26,6 +25,7 @@ from modelcycle.registry.port import (
     SetVersionTags,
 )
 from modelcycle.registry.runs import Runs
+from modelcycle.registry.tries import TermFence
 from modelcycle.registry.versions import Versions
 from modelcycle.runtime.ports import EffectHandler, Poller
 from modelcycle.settings import MlflowEndpoint
@@ -47,7 +47,7 @@ class _Server:
 class MlflowRegistry:
     """The adapter of all MLflow endpoints. Made inside of the running event loop."""
 
-    def __init__(self, endpoints: Sequence[MlflowEndpoint], fence: Fence) -> None:
+    def __init__(self, endpoints: Sequence[MlflowEndpoint], fence: TermFence) -> None:
         self._servers = {endpoint.name: _server(endpoint, fence) for endpoint in endpoints}
 
     @property
@@ -95,7 +95,7 @@ class MlflowRegistry:
         return server
 
 
-def _server(endpoint: MlflowEndpoint, fence: Fence) -> _Server:
+def _server(endpoint: MlflowEndpoint, fence: TermFence) -> _Server:
     client = MlflowClient(endpoint, fence)
-    runs = Runs(client)
+    runs = Runs(client, fence)
     return _Server(client, runs, Versions(client, runs), Aliases(client))

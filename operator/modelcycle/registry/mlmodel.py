@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,11 +44,8 @@ def described(content: bytes, where: str) -> ModelDescription:
     )
 
 
-def require_servable(model: ModelDescription, files: Collection[str], where: str) -> None:
-    """Raise ``Unusable`` unless it is ONNX with a signature: UnsupportedFlavor, SignatureMissing, ModelMalformed.
-
-    ``files``: paths below the model's folder.
-    """
+def require_servable(model: ModelDescription, where: str) -> str:
+    """The path of its ONNX file. Raises ``Unusable``: UnsupportedFlavor, SignatureMissing."""
     if model.onnx_file is None:
         raise unsupported_flavor(where, model.flavors)
     if not model.signed:
@@ -56,8 +53,7 @@ def require_servable(model: ModelDescription, files: Collection[str], where: str
             "SignatureMissing",
             f"{where} has no signature with inputs and outputs: give one to mlflow.onnx.log_model (infer_signature)",
         )
-    if model.onnx_file not in files:
-        raise Unusable(MALFORMED, f"{where} lacks the file {model.onnx_file} that its {MLMODEL} names: log it again")
+    return model.onnx_file
 
 
 def unsupported_flavor(where: str, flavors: Sequence[str]) -> Unusable:

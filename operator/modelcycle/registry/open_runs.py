@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from modelcycle.constants import TAG_TRAINING, TAG_UID
-from modelcycle.registry.answers import Answer, ExperimentFields, Run
+from modelcycle.registry.answers import Answer, ExperimentFields, Run, RunsFound
 from modelcycle.registry.client import MlflowClient, literal
 
 PAGE = 1000
@@ -30,16 +30,12 @@ class _Experiments(Answer):
     next_page_token: str = ""
 
 
-class _Runs(Answer):
-    runs: tuple[Run, ...] = ()
-    next_page_token: str = ""
-
-
 async def open_runs(client: MlflowClient, cluster_id: str) -> AsyncIterator[OpenRun]:
     """Every run of ``cluster_id`` that is still RUNNING. Calls: both searches, a page each time."""
     ids = [experiment async for experiment in _experiments(client)]
     for first in range(0, len(ids), EXPERIMENTS_AT_ONCE):
-        async for run in _running(client, ids[first : first + EXPERIMENTS_AT_ONCE], cluster_id):
+        wanted = f"tags.`{TAG_TRAINING}` LIKE {literal(f'{cluster_id}/%')}"
+        async for run in running(client, ids[first : first + EXPERIMENTS_AT_ONCE], wanted):
             found = _open_run(run)
             if found is not None:
                 yield found
@@ -64,12 +60,13 @@ async def _experiments(client: MlflowClient) -> AsyncIterator[str]:
             return
 
 
-async def _running(client: MlflowClient, experiments: Sequence[str], cluster_id: str) -> AsyncIterator[Run]:
-    wanted = f"attributes.status = 'RUNNING' and tags.`{TAG_TRAINING}` LIKE {literal(f'{cluster_id}/%')}"
+async def running(client: MlflowClient, experiments: Sequence[str], wanted: str) -> AsyncIterator[Run]:
+    """All that are RUNNING and ``wanted`` (a filter). Calls: ``runs/search``, a page each time."""
+    wanted = f"attributes.status = 'RUNNING' and {wanted}"
     token = ""
     while True:
         body = {"experiment_ids": list(experiments), "filter": wanted, "max_results": RUNS_PAGE}
-        page = await client.post("runs/search", body | ({"page_token": token} if token else {}), _Runs)
+        page = await client.post("runs/search", body | ({"page_token": token} if token else {}), RunsFound)
         for run in page.runs:
             yield run
         token = page.next_page_token

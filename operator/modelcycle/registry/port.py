@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from modelcycle.api.v1alpha1.common import ModelFile
+from modelcycle.constants import TAG_KEY
 from modelcycle.core.plan import Effect, FactRequest
 
 Tags = tuple[tuple[str, str], ...]
@@ -76,8 +77,9 @@ class FindRegistered(Effect):
 
 @dataclass(frozen=True, slots=True)
 class RegisterModel(Effect):
-    """Register the ONNX model that the run logged; once for each run. Result: ``VersionInfo``.
+    """Register the ONNX model that the run logged; once for each key (TAG_KEY). Result: ``VersionInfo``.
 
+    That of another run where one with this key is registered already: the training was deleted and made again.
     ``logged_since``: models logged earlier are left out, such as those of an attempt that failed; None takes all.
     Raises ``Unusable`` with reason NoModelLogged, SeveralModelsLogged, UnsupportedFlavor, SignatureMissing,
     TooManyFiles, ModelMalformed or ArtifactsNotProxied.
@@ -88,6 +90,10 @@ class RegisterModel(Effect):
     model: str
     tags: Tags
     logged_since: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        return dict(self.tags)[TAG_KEY]
 
 
 @dataclass(frozen=True, slots=True)

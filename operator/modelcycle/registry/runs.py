@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from modelcycle.constants import TAG_DUPLICATE_OF, TAG_UID
 from modelcycle.errors import AlreadyExists, NotFound, Refused, Unavailable
@@ -18,8 +18,11 @@ from modelcycle.registry.answers import (
 )
 from modelcycle.registry.client import MlflowClient, literal, tag_list
 from modelcycle.registry.port import EndRun, EnsureRun, RunInfo, RunStatus, Tags
+from modelcycle.registry.together import Together
+from modelcycle.registry.tries import TermFence, Tries
 
-REMEMBERED = 1000
+REMEMBERED = 10_000
+LOOKED_UP = 20  # a run comes with all that was logged to it, 20 KB is a lot, and 1 MiB is as much as we read
 
 
 def milliseconds() -> int:
@@ -29,25 +32,35 @@ def milliseconds() -> int:
 class Runs:
     """The runs of one MLflow server. Remembers ids of experiments, and where runs belong, to save calls."""
 
-    def __init__(self, client: MlflowClient) -> None:
+    def __init__(self, client: MlflowClient, fence: TermFence) -> None:
         self._client = client
+        self._tries = Tries(client, fence)
         self._experiments: dict[str, str] = {}
         self._seen: dict[str, RunInfo] = {}
+        self._statuses: Together[RunInfo, str] = Together(self._read_statuses, LOOKED_UP)
 
     async def ensure(self, effect: EnsureRun) -> RunInfo:
-        """Calls: ``runs/search``; and ``runs/create`` when there is none.
+        """Calls: ``runs/create``; after ``runs/search`` where an earlier try may have made one.
 
-        Before, once for each experiment and process: ``experiments/get-by-name``, and ``experiments/create`` when there
-        is none. For each duplicate, once: ``runs/log-batch`` and ``runs/update``.
+        Before, once for each experiment: ``experiments/get-by-name``, ``experiments/create`` when there is none, and
+        ``runs/search`` (see ``Tries``). For each duplicate, once: ``runs/log-batch`` and ``runs/update``.
         """
         experiment = await self._experiment(effect.experiment)
+        if await self._tries.is_first(experiment, effect.uid):
+            return self._remembered(await self._create(experiment, effect))
         run, duplicates = oldest(await self._search(experiment, effect.uid))
         for duplicate in duplicates:
             await self._end(duplicate.info.run_id, RunStatus.KILLED, _duplicate_of(run))
         return self._remembered(run or await self._create(experiment, effect))
 
     async def end(self, effect: EndRun) -> None:
-        """Calls: ``runs/update``, after ``runs/log-batch`` when there are tags; ``runs/get`` for a run that refuses."""
+        """Calls: ``runs/search`` for all that end at a time, since most pods end their runs themselves.
+
+        For the others, and those with tags: ``runs/log-batch`` when there are tags, ``runs/update``; ``runs/get`` for
+        a run that refuses.
+        """
+        if not effect.tags and await self._status(effect.run_id) == effect.status:
+            return
         try:
             await self._end(effect.run_id, effect.status, effect.tags)
         except NotFound:
@@ -60,6 +73,25 @@ class Runs:
     async def info(self, run_id: str) -> RunInfo:
         """Calls: ``runs/get``, unless this process made or found the run. Raises ``NotFound``."""
         return self._seen.get(run_id) or self._remembered(await self._get(run_id))
+
+    async def _status(self, run_id: str) -> str | None:
+        """None when nobody knows: what is to be done then is right for any status."""
+        run = self._seen.get(run_id)
+        try:
+            return await self._statuses.answer(run) if run is not None else None
+        except Unavailable:
+            return None
+
+    async def _read_statuses(self, runs: tuple[RunInfo, ...]) -> Mapping[RunInfo, str]:
+        body = {
+            "experiment_ids": sorted({run.experiment_id for run in runs}),
+            "filter": f"attributes.run_id IN ({', '.join(literal(run.run_id) for run in runs)})",
+            "max_results": len(runs),
+        }
+        found = {
+            run.info.run_id: run.info.status for run in (await self._client.post("runs/search", body, RunsFound)).runs
+        }
+        return {run: found[run.run_id] for run in runs if run.run_id in found}
 
     async def _experiment(self, name: str) -> str:
         if name not in self._experiments:

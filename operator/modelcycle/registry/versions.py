@@ -30,6 +30,7 @@ from modelcycle.registry.answers import (
 )
 from modelcycle.registry.artifacts import manifest_digest, rows
 from modelcycle.registry.client import MlflowClient, literal, tag_list
+from modelcycle.registry.keys import Keys
 from modelcycle.registry.logged import Contents, LoggedModels
 from modelcycle.registry.mlmodel import MALFORMED
 from modelcycle.registry.port import FindRegistered, ReadVersion, RegisterModel, SetVersionTags, Tags, VersionInfo
@@ -43,18 +44,20 @@ class Versions:
         self._client = client
         self._runs = runs
         self._models = LoggedModels(client)
+        self._keys = Keys(client)
 
     async def register(self, effect: RegisterModel) -> VersionInfo:
-        """Find the run's version, or create it.
+        """Find the version of this key, of whichever run, or create it.
 
-        Calls, when all goes well: ``model-versions/search``, ``logged-models/search``, a listing for each folder (the
-        model's and the run's), each file once, ``model-versions/create``.
+        Calls, when all goes well: ``model-versions/search`` and ``logged-models/search``, one each for all that ask at
+        a time; a listing of the run's folder and, if weights lie beside the graph, of the model's; each file once;
+        ``model-versions/create``.
 
         Once more: ``runs/get`` when this process did not make the run; ``registered-models/create`` and
         ``model-versions/create`` again for the first version of a model. When the version is there already: only
         ``model-versions/search``, and ``model-versions/set-tag`` for each duplicate, once.
         """
-        registered, duplicates = first(await self._of_run(effect), dict(effect.tags).get(TAG_KEY))
+        registered, duplicates = await self._of_key(effect.model, effect.key)
         if registered is None:
             return await self._register(effect)
         for duplicate in duplicates:
@@ -77,9 +80,8 @@ class Versions:
         return await self._info(await self._get(effect.model, effect.version))
 
     async def find(self, effect: FindRegistered) -> VersionInfo | None:
-        """Calls: ``model-versions/search``."""
-        query = f"name = {literal(effect.model)} and tags.`{TAG_KEY}` = {literal(effect.key)}"
-        found, _ = first(await self._search(query), effect.key)
+        """Calls: ``model-versions/search``, one for all that ask at a time; once more for a version that is there."""
+        found, _ = await self._of_key(effect.model, effect.key)
         return await self._info(found) if found else None
 
     async def set_tags(self, effect: SetVersionTags) -> None:
@@ -88,8 +90,10 @@ class Versions:
             body = {"name": effect.model, "version": effect.version, "key": key, "value": value}
             await self._client.post("model-versions/set-tag", body, Nothing)
 
-    async def _of_run(self, effect: RegisterModel) -> Sequence[Version]:
-        return await self._search(f"name = {literal(effect.model)} and run_id = {literal(effect.run_id)}")
+    async def _of_key(self, model: str, key: str) -> tuple[Version | None, tuple[Version, ...]]:
+        if not await self._keys.may_have(model, key):
+            return None, ()
+        return first(await self._search(f"name = {literal(model)} and tags.`{TAG_KEY}` = {literal(key)}"))
 
     async def _search(self, query: str) -> Sequence[Version]:
         found = await self._client.get(
@@ -108,11 +112,14 @@ class Versions:
             "model_id": model.model_id,
             "tags": tag_list(_with_contents(effect.tags, contents)),
         }
+        self._keys.unsure(effect.model, effect.key)
         try:
-            return (await self._client.post("model-versions/create", body, VersionFound)).model_version
+            made = await self._client.post("model-versions/create", body, VersionFound)
         except NotFound:  # the first version of this model
             await ensure_model(self._client, effect.model, ())
-            return (await self._client.post("model-versions/create", body, VersionFound)).model_version
+            made = await self._client.post("model-versions/create", body, VersionFound)
+        self._keys.made(made.model_version, effect.key)
+        return made.model_version
 
     async def _info(self, version: Version) -> VersionInfo:
         if version.tag(TAG_FILES) is not None:
@@ -158,13 +165,10 @@ async def ensure_model(client: MlflowClient, name: str, tags: Tags) -> bool:
     return True
 
 
-def first(versions: Sequence[Version], key: str | None) -> tuple[Version | None, tuple[Version, ...]]:
-    """The version that counts, the lowest, and the others that are to be tagged as its duplicates.
-
-    With ``key`` only versions that carry it count: one that a person registered from the same run is their own.
-    """
+def first(versions: Sequence[Version]) -> tuple[Version | None, tuple[Version, ...]]:
+    """Of versions with the same key the one that counts, the lowest, and those that are to be tagged as duplicates."""
     ours = sorted(
-        (v for v in versions if v.tag(TAG_DUPLICATE_OF) is None and (key is None or v.tag(TAG_KEY) == key)),
+        (version for version in versions if version.tag(TAG_DUPLICATE_OF) is None),
         key=lambda version: int(version.version),
     )
     return (ours[0] if ours else None), tuple(ours[1:])

@@ -9,14 +9,19 @@ from modelcycle.errors import Fenced
 
 
 class LeaseFence:
-    """Closed until ``allow_until`` is called. A pause of the process, however long, can't carry a write over it."""
+    """Closed until ``allow_until`` is called. A pause of the process, however long, can't carry a write over it.
+
+    ``term``: another number whenever it was closed in between, since somebody else may have written meanwhile.
+    """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
+        self.term = 0
         self._deadline = float("-inf")
 
     def allow_until(self, deadline: float) -> None:
         """Writes may be started until ``deadline``, a time of the monotonic clock."""
+        self.term += not self.is_open
         self._deadline = deadline
 
     def close(self) -> None:
@@ -33,6 +38,8 @@ class LeaseFence:
 
 class OpenFence:
     """For writes that no lease guards: the lease's own."""
+
+    term = 0
 
     def check(self) -> None:
         return

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from modelcycle.constants import TAG_DUPLICATE_OF, TAG_KEY
+from modelcycle.constants import TAG_DUPLICATE_OF
 from modelcycle.errors import Unusable
 from modelcycle.registry.answers import LoggedModelFields, Run, RunFields, Tag, Tagged, Version
 from modelcycle.registry.logged import finished, the_onnx_one
@@ -38,27 +38,22 @@ def test_the_oldest_run_counts(runs: list[Run], kept: str | None, ended: list[st
     assert [other.info.run_id for other in others] == ended
 
 
-def version(number: int, key: str | None = "k", *, duplicate: bool = False) -> Version:
-    tags = [Tag(key=TAG_KEY, value=key)] if key else []
-    tags += [Tag(key=TAG_DUPLICATE_OF, value="1")] if duplicate else []
+def version(number: int, *, duplicate: bool = False) -> Version:
+    tags = [Tag(key=TAG_DUPLICATE_OF, value="1")] if duplicate else []
     return Version(name="m", version=str(number), tags=tuple(tags))
 
 
 @pytest.mark.parametrize(
-    ("versions", "key", "kept", "tagged"),
+    ("versions", "kept", "tagged"),
     [
-        pytest.param([], "k", None, [], id="none"),
-        pytest.param([version(10), version(9)], "k", "9", ["10"], id="the lowest, by number"),
-        pytest.param([version(1, None), version(2)], "k", "2", [], id="one by hand is not ours"),
-        pytest.param([version(1, "other"), version(2)], "k", "2", [], id="another key is not ours"),
-        pytest.param([version(1, None), version(2)], None, "1", ["2"], id="without a key all of the run count"),
-        pytest.param([version(1), version(2, duplicate=True)], "k", "1", [], id="a known duplicate is out"),
+        pytest.param([], None, [], id="none"),
+        pytest.param([version(10), version(9)], "9", ["10"], id="the lowest, by number"),
+        pytest.param([version(1), version(2, duplicate=True)], "1", [], id="a known duplicate is out"),
+        pytest.param([version(1, duplicate=True)], None, [], id="a duplicate whose original was deleted"),
     ],
 )
-def test_the_lowest_version_counts(
-    versions: list[Version], key: str | None, kept: str | None, tagged: list[str]
-) -> None:
-    one, others = first(versions, key)
+def test_the_lowest_version_counts(versions: list[Version], kept: str | None, tagged: list[str]) -> None:
+    one, others = first(versions)
     assert (one.version if one else None) == kept
     assert [other.version for other in others] == tagged
 

@@ -17,6 +17,7 @@ EXPERIMENT = {"experiment": {"experiment_id": "1", "lifecycle_stage": "active"}}
 
 class Fence:
     closed = False
+    term = 1
 
     def check(self) -> None:
         if self.closed:

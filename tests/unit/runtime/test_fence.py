@@ -33,5 +33,18 @@ def test_the_fence_is_closed_from_the_start_and_when_it_is_told() -> None:
     assert not fence.is_open
 
 
+def test_a_fence_that_was_closed_in_between_opens_for_another_term() -> None:
+    now = [0.0]
+    fence = LeaseFence(lambda: now[0])
+    terms = []
+    for moment in (0.0, 5.0, 14.9, 25.0, 30.0):
+        now[0] = moment
+        fence.allow_until(moment + 10.0)
+        terms.append(fence.term)
+    fence.close()
+    fence.allow_until(50.0)
+    assert [*terms, fence.term] == [1, 1, 1, 2, 2, 3]
+
+
 def test_the_leases_own_writes_pass() -> None:
     OpenFence().check()
