@@ -68,6 +68,11 @@ crash: setup ## Kill the operator before and after every request of a life that 
 	@$(CLUSTER) bin kube-apiserver >/dev/null
 	MODELCYCLE_CRASH=all $(PY) -m pytest tests/crash $(ARGS)
 
+.PHONY: ha
+ha: setup ## Kill, freeze and upgrade replicas of the operator, with 200 resources in all stages (20 minutes)
+	@$(CLUSTER) bin kube-apiserver >/dev/null
+	MODELCYCLE_HA=all $(PY) -m pytest tests/integration/ha tests/integration/core/test_silence.py $(ARGS)
+
 .PHONY: test-e2e
 test-e2e: setup ## With real pods in a real cluster
 	$(PY) -m pytest tests/torch e2e $(ARGS)

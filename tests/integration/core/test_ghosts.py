@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,20 +26,14 @@ from tests.integration.core.watched import compact, eventually, jobs, restart_ap
 RELIST_SECONDS = 2.0
 
 
-def forget_by_restart(cluster: Cluster) -> None:
-    """The API server begins with an empty watch cache: it can't continue a watch from before, and says 410."""
-    restart_api_server(cluster)
-
-
-def forget_by_compaction(cluster: Cluster) -> None:
-    """Etcd has no history either: whoever asks for it there is refused, too."""
+def forget(cluster: Cluster) -> None:
+    """The API server begins with an empty watch cache, and etcd has no history: who asks for it is told 410."""
     compact(cluster)
     restart_api_server(cluster)
 
 
-@pytest.mark.parametrize("forget", [forget_by_restart, forget_by_compaction])
 async def test_a_ghost_stays_until_the_relist(
-    control_plane: Cluster, cluster: KubeCluster, namespace: str, tmp_path: Path, forget: Callable[[Cluster], None]
+    control_plane: Cluster, cluster: KubeCluster, namespace: str, tmp_path: Path
 ) -> None:
     metrics = Metrics()
     cache = Cache(lambda kind, view: None, metrics)
@@ -96,7 +89,7 @@ async def test_a_list_that_etcd_forgot_half_way_is_read_anew(
         page = await read(request)  # type: ignore[arg-type]
         if pages == 1:
             await cluster.create(JOB, job(namespace, "later"))
-            await asyncio.to_thread(forget_by_compaction, control_plane)
+            await asyncio.to_thread(forget, control_plane)
         return page
 
     monkeypatch.setattr(cluster, "_read", reading)

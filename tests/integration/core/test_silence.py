@@ -25,7 +25,7 @@ from tests.integration.core.objects import job
 from tests.integration.core.watched import Sink, eventually, jobs, watched
 
 ALL = os.environ.get("MODELCYCLE_HA") == "all"
-INACTIVITY_SECONDS = 3.0
+INACTIVITY_SECONDS = 2.0
 NEVER = 3600.0
 RELIST_SECONDS = 2.0
 

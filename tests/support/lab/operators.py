@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,7 +52,7 @@ def write_endpoints(path: Path, mlflow: str, prometheus: str) -> Path:
 class Operator:
     """An operator that serves one namespace, in which its Lease lies too; a cluster of its own for MLflow's tags.
 
-    ``served``: the namespaces that it serves instead, separated by commas.
+    ``served``: the namespaces that it serves instead, separated by commas. ``flags``: further ones.
     """
 
     namespace: str
@@ -63,6 +64,7 @@ class Operator:
     pid: int = 0
     starts: int = field(default=0)
     served: str = ""
+    flags: Mapping[str, str] = field(default_factory=dict)
 
     async def start(self) -> None:
         arguments = {
@@ -74,6 +76,7 @@ class Operator:
             "--lease-name": LEASE_NAME,
             "--serving-image": SERVING_IMAGE,
             "--port": "0",
+            **self.flags,
         }
         flat = [text for flag, value in arguments.items() for text in (flag, value)]
         self.pid = await self.nursery.start(["run", *flat], self.log)
@@ -116,6 +119,10 @@ class Operator:
 
     async def metrics(self, session: aiohttp.ClientSession) -> str:
         """Its metrics page."""
-        ports = [found.group(1) for line in self.said() if (found := _PORT.search(line["message"]))]
-        async with session.get(f"http://127.0.0.1:{ports[-1]}/metrics") as answer:
+        async with session.get(f"http://127.0.0.1:{self.port()}/metrics") as answer:
             return await answer.text()
+
+    def port(self) -> str | None:
+        """Of its HTTP server; None before it has said it in its present life."""
+        ports = [found.group(1) for line in self.said() if (found := _PORT.search(line["message"]))]
+        return ports[-1] if len(ports) == self.starts else None
