@@ -245,8 +245,8 @@ async def test_a_model_with_many_versions(
     for number in range(5):
         await api.post("model-versions/create", **body, tags=[{"key": TAG_KEY, "value": f"{unique}-{number}"}])
     proxy.api_calls()
-    found = [await registry.carry_out(FindRegistered(ENDPOINT, effect.model, key)) for key in ("none", "nobody's")]
-    assert found == [None, None]
+    for key in ("none", "nobody's"):
+        assert await registry.carry_out(FindRegistered(ENDPOINT, effect.model, key)) is None
     assert proxy.api_calls() == ["GET model-versions/search"] * (3 if pages == 1 else 4)
     there = [await registry.carry_out(FindRegistered(ENDPOINT, effect.model, f"{unique}-{n}")) for n in range(5)]
     assert [version.version for version in there] == ["1", "2", "3", "4", "5"]
