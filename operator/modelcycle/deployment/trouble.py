@@ -59,7 +59,8 @@ def trouble(pods: Iterable[PodView], workload: DeploymentView | None) -> Trouble
 
 
 def _of_workload(workload: DeploymentView | None) -> Trouble | None:
-    if workload is None or workload.stuck is None or workload.existing >= workload.replicas:
+    # Pods of an earlier template that are still there say nothing of those that should take their place.
+    if workload is None or workload.stuck is None or min(workload.existing, workload.updated) >= workload.replicas:
         return None
     return _setting("PodsRefused", f"Deployment {workload.name} can't make its pods: {workload.stuck}")
 

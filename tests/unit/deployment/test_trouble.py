@@ -51,19 +51,22 @@ def test_trouble(pods: list[PodView], expected: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("existing", "stuck", "pods", "expected"),
+    ("existing", "updated", "stuck", "pods", "expected"),
     [
-        pytest.param(0, "exceeded quota: pods=1", [], "setting/PodsRefused", id="a quota is used up"),
-        pytest.param(1, "exceeded quota: pods=1", [pod()], "setting/PodsRefused", id="for one of them"),
-        pytest.param(1, "exceeded quota: pods=1", [pod(pulling())], "setting/ImagePull", id="a pod says more"),
-        pytest.param(2, "it has timed out progressing", [pod(), pod()], None, id="all pods are there"),
-        pytest.param(0, None, [], None, id="being made"),
+        pytest.param(0, 0, "exceeded quota: pods=1", [], "setting/PodsRefused", id="a quota is used up"),
+        pytest.param(1, 1, "exceeded quota: pods=1", [pod()], "setting/PodsRefused", id="for one of them"),
+        pytest.param(1, 1, "exceeded quota: pods=1", [pod(pulling())], "setting/ImagePull", id="a pod says more"),
+        pytest.param(2, 2, "it has timed out progressing", [pod(), pod()], None, id="all pods are there"),
+        pytest.param(2, 0, "no such priority class", [], "setting/PodsRefused", id="only those of the former template"),
+        pytest.param(0, 0, None, [], None, id="being made"),
     ],
 )
 def test_what_keeps_a_deployment_from_making_its_pods(
-    existing: int, stuck: str | None, pods: list[PodView], expected: str | None
+    existing: int, updated: int, stuck: str | None, pods: list[PodView], expected: str | None
 ) -> None:
-    workload = DeploymentView("quant", "hedge-v2", "u", {}, None, START, replicas=2, existing=existing, stuck=stuck)
+    workload = DeploymentView(
+        "quant", "hedge-v2", "u", {}, None, START, replicas=2, existing=existing, updated=updated, stuck=stuck
+    )
     found = trouble(pods, workload)
     assert (f"{found.fault}/{found.reason}" if found else None) == expected
 
