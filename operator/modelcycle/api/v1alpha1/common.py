@@ -294,5 +294,5 @@ class ModelFile(ApiModel):
 
 Files = Annotated[
     tuple[ModelFile, ...],
-    Field(max_length=40, json_schema_extra=list_map("path"), description="Every file of the version with its digest."),
+    Field(max_length=40, json_schema_extra=list_map("path"), description="Every file that pods get, with its digest."),
 ]
