@@ -59,7 +59,9 @@ def known(case: Case) -> TrainingPlan | None:
     search = FindRegistered(spec.mlflow, spec.register_.model, case.status.key or "")
     outcome = case.outcome(search)
     if outcome is None or not outcome.ok:
-        stage = asking(outcome, "Looking whether it was trained before")
+        # A new leader asks once more, which is no news of one that is suspended.
+        meanwhile = SUSPENDED if case.training.spec.suspend else None
+        stage = asking(outcome, "Looking whether it was trained before", meanwhile)
         return case.plan(stage, effects=(search,), since=begun(case, outcome))
     if outcome.value is None:
         return None

@@ -151,6 +151,18 @@ def test_suspended_before_the_start_makes_no_run_and_resumes() -> None:
     assert world.reason("Suspended") == "absent"
 
 
+def test_another_leader_says_nothing_new_of_one_that_is_suspended() -> None:
+    world = World(suspend=True)
+    world.settle()
+    said = world.status
+    world.now += timedelta(minutes=10)
+    world.outcomes.clear()
+    world.step()
+    assert world.status == said
+    world.settle()
+    assert world.status == said
+
+
 @pytest.mark.parametrize(
     ("prefixes", "said"),
     [
