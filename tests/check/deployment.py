@@ -66,7 +66,7 @@ class DeploymentWorld(World):
                     told = f"somebody pins version {version}" if version else "somebody removes the pin"
                     yield told, with_spec(raw, model=pinned)
         if "pause" in self.wishes:
-            paused = not (raw["spec"].get("rollout") or {}).get("paused")
+            paused = not is_paused(raw)
             yield "somebody pauses" if paused else "somebody goes on", with_spec(raw, rollout={"paused": paused})
         if "replicas" in self.wishes:
             replicas = 3 - raw["spec"]["replicas"]
@@ -101,6 +101,10 @@ def candidate(raw: Manifest) -> Manifest:
 
 def verdicts(raw: Manifest) -> list[Manifest]:
     return (raw.get("status") or {}).get("verdicts") or []
+
+
+def is_paused(raw: Manifest) -> bool:
+    return bool((raw["spec"].get("rollout") or {}).get("paused"))
 
 
 def workloads(state: State) -> list[Manifest]:
@@ -156,6 +160,8 @@ def _promoted(before: State, was: Manifest, raw: Manifest) -> Iterator[str]:
         yield f"version {version} is promoted in step {tried['stepName']}, before all steps were passed"
     elif tried["purpose"] == "Bootstrap" and stable(was) is not None:
         yield f"version {version} is promoted by Bootstrap although version {stable(was)} serves"
+    elif tried["purpose"] in ("Trial", "Bootstrap") and is_paused(raw):
+        yield f"version {version} is promoted although the rollout is paused"
     elif not before.cache and not any(ready(one) for one in workloads(before) if version_of(one) == version):
         yield f"version {version} serves and none of its pods is ready"
 
@@ -164,6 +170,9 @@ def _crowned(before: Registry, after: Registry, raw: Manifest) -> Iterator[str]:
     champion = after.alias("champion")
     if champion == before.alias("champion"):
         return
+    owner = f"/{raw['metadata']['name']}/{raw['metadata']['uid']}"
+    if not (before.owner or "").endswith(owner):
+        yield f"the operator moves the champion alias of a model whose owner is {before.owner}"
     judged = {verdict["version"]: verdict["verdict"] for verdict in verdicts(raw)}
     if champion is None or judged.get(champion) != "Promoted":
         yield f"the operator makes version {champion} champion, whose verdict is {judged.get(champion or '')}"
@@ -173,7 +182,7 @@ def deployment_rest(state: State, raw: Manifest) -> str | None:
     """What is wrong with a deployment in which nothing happens any more."""
     registry: Registry = VALUES[state.registry]
     status, pin = raw.get("status") or {}, raw["spec"]["model"].get("version")
-    paused = (raw["spec"].get("rollout") or {}).get("paused", False)
+    paused = is_paused(raw)
     if status.get("candidate") and not paused:
         return f"it rests with a candidate: {status['candidate']['version']}"
     if status.get("aliasMoves"):

@@ -17,7 +17,7 @@ from tests.check.deployment import annotated, deployment_invariants, deployment_
 from tests.check.environment import Happening
 from tests.check.explore import Step
 from tests.check.registry import Registry, Version
-from tests.check.state import VALUES, Left, State, all_of, changed, custom, find
+from tests.check.state import VALUES, Left, State, all_of, changed, custom, find, made_so_far
 from tests.check.training import KIND as TRAINING
 from tests.check.training import Status, training_invariants, training_rest, with_spec
 from tests.check.world import World
@@ -68,6 +68,8 @@ class PolicyWorld(World):
     def edits(self, state: State) -> Iterator[Happening]:
         raw = find(state, KIND, NAME)
         if raw is None:
+            again = custom(KIND, NAME, f"p{made_so_far(state, KIND, NAME) + 1}111111", SPEC, state.time)
+            yield Happening("the same RetrainPolicy is made again", {(KIND, NAME): again})
             return
         changes: dict[str, tuple[str, Manifest | None]] = {
             "retrain": ("somebody asks for a retraining", annotated(raw, names.ANNOTATION_RETRAIN, "now")),
@@ -88,8 +90,9 @@ class PolicyWorld(World):
                 yield Happening(told, {}, registry=registry.with_alias("challenger", version.number))
 
     def invariants(self, before: State, step: Step[State]) -> Iterable[str]:
-        yield from training_invariants(before, step)
-        yield from deployment_invariants(before, step, no_accident=step.after.left.accidents == self.left.accidents)
+        no_accident = step.after.left.accidents == self.left.accidents
+        yield from training_invariants(before, step, no_accident=no_accident)
+        yield from deployment_invariants(before, step, no_accident=no_accident)
         yield from policy_invariants(before, step)
 
     def at_rest(self, state: State) -> str | None:
@@ -136,6 +139,8 @@ def _started(was: Manifest, raw: Manifest) -> Iterator[str]:
         return
     if old and old["number"] not in [decision["number"] for decision in history(raw)]:
         yield f"cycle {new['number']} starts while cycle {old['number']} is under way"
+    if was["spec"].get("suspend") and raw["spec"].get("suspend"):
+        yield f"cycle {new['number']} starts while the policy is suspended"
     asked = (raw["metadata"].get("annotations") or {}).get(names.ANNOTATION_RETRAIN)
     if asked and (was.get("status") or {}).get("handled", {}).get("retrain") != asked:
         return  # a person's wish; neither cooldown nor budget have a say

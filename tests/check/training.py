@@ -38,6 +38,7 @@ class Status:
     run: str | None
     version: str | None
     attempts: int
+    failed: int
     suspended: bool
 
     @classmethod
@@ -52,6 +53,7 @@ class Status:
             run=(status.get("run") or {}).get("id"),
             version=(status.get("registered") or {}).get("version"),
             attempts=max((attempt["number"] for attempt in status.get("attempts", ())), default=0),
+            failed=sum(attempt["state"] == "Failed" for attempt in status.get("attempts", ())),
             suspended=bool(raw["spec"].get("suspend")),
         )
 
@@ -96,7 +98,7 @@ class TrainingWorld(World):
             yield Happening("somebody deletes the ModelTraining", {(KIND, NAME): None})
 
     def invariants(self, before: State, step: Step[State]) -> Iterator[str]:
-        yield from training_invariants(before, step)
+        yield from training_invariants(before, step, no_accident=step.after.left.accidents == self.left.accidents)
         if step.after.registry != before.registry:
             yield from _once(VALUES[step.after.registry])
         if step.after.store != before.store and not self.hasty:
@@ -113,13 +115,16 @@ def with_spec(raw: Manifest, **spec: object) -> Manifest:
 
 
 # --- invariants --------------------------------------------------------------------------------------------------
-def training_invariants(before: State, step: Step[State]) -> Iterator[str]:
-    """Of each ModelTraining there is."""
+def training_invariants(before: State, step: Step[State], *, no_accident: bool) -> Iterator[str]:
+    """Of each ModelTraining there is. ``no_accident``: nothing failed so far that could fail an attempt."""
     after = step.after
     if after.store != before.store:
         yield from _jobs(before, step)
         for raw in all_of(after, KIND):
             yield from _terminal(before, after, raw)
+            yield from _suspended(after, raw)
+            if no_accident and (failed := Status.of(raw).failed):
+                yield f"{failed} attempts of {raw['metadata']['name']} failed without anything that failed"
     if after.registry != before.registry:
         yield from _registered(VALUES[after.registry])
 
@@ -161,6 +166,17 @@ def _terminal(before: State, after: State, raw: Manifest) -> Iterator[str]:
         yield f"terminal stays terminal: {old.ended}/{old.reason} became {new.ended}/{new.reason}"
     if old.run and old.run != new.run:
         yield f"the training has another run: {old.run} became {new.run}"
+
+
+def _suspended(after: State, raw: Manifest) -> Iterator[str]:
+    """The Job goes first: whoever reads that it is suspended can rely on it."""
+    said = condition(raw, "Suspended").get("status") == "True" and Status.of(raw).suspended
+    if not said or KIND in after.lagging:  # an operator that has not seen the latest edit may be of two minds
+        return
+    uid = raw["metadata"]["uid"]
+    mine = [job for job in training_jobs(after) if job["metadata"]["labels"][names.LABEL_OWNER_UID] == uid]
+    if live := [job["metadata"]["name"] for job in mine if is_live(job)]:
+        yield f"it says that it is suspended, and Job {', '.join(live)} runs"
 
 
 def _registered(registry: Registry) -> Iterator[str]:
