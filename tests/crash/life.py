@@ -20,12 +20,13 @@ FIRST, LAST, DEPLOYMENT, POLICY, CODE = "first", "last", "hedge", "watch", "code
 
 @dataclass(frozen=True)
 class Life:
-    """One case's view of its namespace, and what its user does in it."""
+    """One case's view of its namespace, and what its user does in it. ``patience``: seconds that a step may take."""
 
     namespace: str
     informer: Informer
     prometheus: FakePrometheus
     registry: RegistryView
+    patience: float = 60.0
 
     @property
     def model(self) -> str:
@@ -44,10 +45,10 @@ class Life:
         found = [one for one in self.status(kind, name).get("conditions", ()) if one["type"] == type_]
         return (found[0]["status"], found[0]["reason"]) if found else None
 
-    async def until(self, condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+    async def until(self, condition: Callable[[], Any], what: str, seconds: float | None = None) -> Any:
         """The first result that is true. Raises AssertionError with what each resource says of itself."""
         try:
-            return await self.informer.until(self.namespace, condition, what, seconds)
+            return await self.informer.until(self.namespace, condition, what, seconds or self.patience)
         except AssertionError as error:
             raise AssertionError("\n      ".join([str(error), *self._summaries()])) from error
 
@@ -114,6 +115,14 @@ async def retrain(life: Life) -> None:
     await life.until(lambda: _trained(life, name), "the cycle's training has ended its run")
 
 
+async def roll_back(life: Life) -> None:
+    """A person gives the champion alias back to version 1: the deployment follows, and does not roll forward again."""
+    await life.registry.point("champion", "1")
+    await life.until(lambda: _serves(life, "1"), "version 1 serves again, and nothing is under way")
+    too_few = ("Unknown", "TooFewRows")
+    await life.until(lambda: life.reason(RETRAIN_POLICY, POLICY, "DriftDetected") == too_few, "version 1 is watched")
+
+
 async def remove(life: Life) -> None:
     """Everything is deleted while one more training runs; its run is ended all the same."""
     await life.create(MODEL_TRAINING, LAST, {"image": IMAGE, "register": {"model": life.model}})
@@ -122,13 +131,14 @@ async def remove(life: Life) -> None:
         for one in life.informer.all(life.namespace, kind):
             await life.informer.kube.delete(kind, life.namespace, one["metadata"]["name"])
     await life.until(lambda: not _left(life), "everything is gone")
-    await life.registry.until_no_run_is_open()
+    await life.registry.until_no_run_is_open(life.patience)
 
 
 PARTS: tuple[tuple[str, Callable[[Life], Awaitable[None]]], ...] = (
     ("train", train),
     ("serve", serve),
     ("retrain", retrain),
+    ("roll back", roll_back),
     ("remove", remove),
 )
 

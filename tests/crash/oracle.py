@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from modelcycle import constants as names
 from modelcycle.cluster.kinds import EVENT, OURS
+from tests.crash.faults import LOSSES, Fault
 from tests.crash.life import Life
 from tests.crash.proxy import Ledger
 from tests.crash.registry import is_duplicate, tags
@@ -20,6 +21,13 @@ ALIAS = "registered-models/alias"
 # Reasons of events whose number a part leaves open: all is deleted at once there, and a policy may see its deployment
 # go before itself.
 LEFT_OPEN = {"remove": frozenset({"DeploymentMissing"})}
+# Events that a fault may add, in any number, and nothing else may.
+ADDED_BY: tuple[tuple[str, frozenset[Fault]], ...] = (
+    # A training says so at once when a call of its own fails; it has at most a few, and its user waits for it.
+    ("Warning RegistryUnavailable of ModelTraining/", frozenset(LOSSES)),
+)
+# After these kopf gives up a list, by which the operator ends: whoever runs it starts it again, and nothing is lost.
+MAY_END = frozenset({Fault.CONFLICT, Fault.GONE, Fault.GARBAGE, Fault.TRUNCATED})
 
 
 async def picture(life: Life, ledger: Ledger, part: str) -> Picture:
@@ -49,6 +57,23 @@ def differences(expected: Any, found: Any, where: str = "") -> Iterable[str]:
             yield from differences(expected.get(name), found.get(name), f"{where}/{name}")
     elif expected != found:
         yield f"{where}: expected {expected}, found {found}"
+
+
+def left_open(faults: Iterable[Fault]) -> Callable[[Picture], Picture]:
+    """Takes out of a picture what ``faults`` may add to it."""
+    present = frozenset(faults)
+    added = tuple(beginning for beginning, causes in ADDED_BY if causes & present)
+
+    def free(picture: Picture) -> Picture:
+        events = {text: count for text, count in picture["events"].items() if not text.startswith(added)}
+        return picture | {"events": events}
+
+    return free
+
+
+def ends(deaths: int, faults: Iterable[Fault]) -> list[str]:
+    """What is wrong with an operator that ended so often by itself."""
+    return [f"it ended by itself, {deaths} times"] if deaths and not MAY_END & frozenset(faults) else []
 
 
 def alias_moves(ledger: Ledger) -> dict[str, list[str | None]]:

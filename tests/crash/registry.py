@@ -33,6 +33,10 @@ class RegistryView:
     async def registered(self) -> dict[str, Any]:
         return dict((await self._get("registered-models/get", name=self.model)).get("registered_model", {}))
 
+    async def point(self, alias: str, version: str) -> None:
+        """What a person does who moves an alias by hand."""
+        await self._post("registered-models/alias", {"name": self.model, "alias": alias, "version": version})
+
     async def until_no_run_is_open(self, seconds: float = 60.0) -> None:
         async with asyncio.timeout(seconds):
             while any(run["info"]["status"] == "RUNNING" for run in await self.runs()):  # noqa: ASYNC110 (MLflow tells nobody)

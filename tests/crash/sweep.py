@@ -1,40 +1,32 @@
-"""Learn which mutating requests a life consists of, then live it again for each of them and each kill point."""
+"""Learn which requests a life consists of, then live it again in each of the ways that ``cases`` thinks of."""
 
 from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
 
 from modelcycle.cluster.kinds import NAMESPACE
+from tests.crash.cases import CALM_SECONDS, PATIENCE_SECONDS, Case, Learnt
+from tests.crash.faults import Plan
 from tests.crash.life import PARTS, Life
-from tests.crash.oracle import Picture, differences, picture
-from tests.crash.proxy import FaultProxy, Ledger, Point, When, serve
+from tests.crash.oracle import Picture, differences, ends, left_open, picture
+from tests.crash.proxy import FaultProxy, Injected, Ledger, serve
 from tests.crash.registry import RegistryView
-from tests.crash.signatures import is_event, is_repetition
 from tests.support.lab.kube import new_session
 from tests.support.lab.lab import Lab
 from tests.support.lab.operators import Operator, write_endpoints, write_kubeconfig
 from tests.support.lab.standins import Script
 
-CALM_SECONDS = 1.5
-CALM_WITHIN_SECONDS = 30.0
+CALM_WITHIN_SECONDS = 60.0
+LOOK_SECONDS = 0.1
 SILENT_SECONDS = 3.0
 TRIES = 3
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Learnt:
-    """A request of the reference life: in which part it came, and how often its signature had come by then."""
-
-    part: int
-    signature: str
-    occurrence: int
 
 
 @dataclass
@@ -46,18 +38,18 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    part: int
-    point: Point
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
-    """``violations`` empty: nothing lost, nothing twice."""
+    """``violations`` empty: nothing lost, nothing twice. ``deaths``: how often the operator ended by itself."""
 
     case: Case
-    reached: bool
+    injected: tuple[Injected, ...]
     violations: tuple[str, ...] = ()
+    deaths: int = 0
+
+    @property
+    def reached(self) -> bool:
+        """Whether each of the case's faults came up."""
+        return self.case.faults <= {one.fault for one in self.injected}
 
 
 @dataclass
@@ -68,42 +60,51 @@ class Setting:
     ledger: Ledger
     operator: Operator
 
+    @property
+    def deaths(self) -> int:
+        return self.operator.starts - 1 - self.ledger.kills
+
 
 @asynccontextmanager
-async def setting(lab: Lab, namespace: str, point: Point | None) -> AsyncIterator[Setting]:
-    """A namespace, and an operator in it, which is started again when it is killed."""
+async def setting(
+    lab: Lab,
+    namespace: str,
+    plan: Plan | None = None,
+    flags: Mapping[str, str] | None = None,
+    patience: float = PATIENCE_SECONDS,
+) -> AsyncIterator[Setting]:
+    """A namespace, and an operator in it, which is started again when it is killed, or has ended by itself."""
     await lab.kube.create({"apiVersion": "v1", "kind": NAMESPACE.name, "metadata": {"name": namespace}})
     folder = lab.folder / namespace
     folder.mkdir()
     lab.standins.scripts[namespace] = Script(lab.mlflow, hanging=frozenset({"last"}))
     model = f"{namespace}.hedge"
     view = RegistryView(lab.session, lab.mlflow, model, f"{namespace}/{model}")
-    life = Life(namespace, lab.informer, lab.prometheus, view)
-    killed = asyncio.Event()
-
-    def kill() -> None:
-        operator.kill()
-        killed.set()
-
-    ledger = Ledger(namespace, kill, point=point)
+    life = Life(namespace, lab.informer, lab.prometheus, view, patience)
+    ledger = Ledger(namespace, lambda: operator.kill(), plan or ())
     async with AsyncExitStack() as stack:
         # Its own: what a killed operator watched is let go of at the end of the case.
         session = await stack.enter_async_context(new_session(lab.kube.credentials))
-        ways = {"kube": lab.kube.credentials.server, "mlflow": lab.mlflow}
-        urls = {
-            side: await stack.enter_async_context(serve(FaultProxy(side, target, ledger, session)))
-            for side, target in ways.items()
-        }
+        # Uvicorn closes idle connections after 5 s: one that is reused at that moment would be one more fault.
+        connector = aiohttp.TCPConnector(keepalive_timeout=2, limit=0)
+        outside = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        ways = (
+            FaultProxy("kube", lab.kube.credentials.server, ledger, session),
+            FaultProxy("mlflow", lab.mlflow, ledger, outside),
+            FaultProxy("prometheus", lab.prometheus.url, ledger, outside),
+        )
+        urls = {way.side: await stack.enter_async_context(serve(way)) for way in ways}
         operator = Operator(
             namespace=namespace,
             kubeconfig=write_kubeconfig(folder / "kubeconfig", urls["kube"], lab.kube),
-            endpoints=write_endpoints(folder / "endpoints.yaml", urls["mlflow"], lab.prometheus.url),
+            endpoints=write_endpoints(folder / "endpoints.yaml", urls["mlflow"], urls["prometheus"]),
             log=folder / "operator.log",
             nursery=lab.nursery,
             kube=lab.kube,
+            flags=flags or {},
         )
         await operator.start()
-        doctor = asyncio.create_task(_start_again(operator, killed))
+        doctor = asyncio.create_task(_keep_alive(operator))
         try:
             yield Setting(life, ledger, operator)
         finally:
@@ -112,43 +113,27 @@ async def setting(lab: Lab, namespace: str, point: Point | None) -> AsyncIterato
             del lab.standins.scripts[namespace]
 
 
-async def _start_again(operator: Operator, killed: asyncio.Event) -> None:
-    await killed.wait()
-    await operator.start_again()
+async def _keep_alive(operator: Operator) -> None:
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        if not operator.lives():
+            await operator.start_again()
 
 
 # --- learning --------------------------------------------------------------------------------------------------------
 async def learn(lab: Lab) -> Reference:
     """Live all parts once, undisturbed. Raises AssertionError where even that does not come to rest."""
     reference = Reference()
-    async with setting(lab, "reference", None) as here:
+    async with setting(lab, "reference") as here:
         for number, (part, live) in enumerate(PARTS):
-            before = len(here.ledger.done)
+            before = len(here.ledger.log)
             await live(here.life)
-            await _calm(here)
-            reference.requests += [Learnt(number, one.signature, one.occurrence) for one in here.ledger.done[before:]]
+            await _calm(here, CALM_SECONDS)
+            reference.requests += [Learnt(number, one, nth) for one, nth in here.ledger.log[before:]]
             reference.pictures.append(await picture(here.life, here.ledger, part))
-            loud = await _writes_of_a_resync(here)
+            loud = await _writes_within(here, SILENT_SECONDS)
             assert not loud, f"the reference is not at rest after part {part}: {loud}"
     return reference
-
-
-def all_cases(reference: Reference) -> list[Case]:
-    """Two for each request, of equal statuses for the first."""
-    distinct = [one for one in reference.requests if not is_repetition(one.signature, one.occurrence)]
-    return [
-        Case(one.part, Point(one.signature, one.occurrence, when))
-        for one in distinct
-        for when in (When.BEFORE, When.AFTER)
-    ]
-
-
-def slice_of(cases: Sequence[Case]) -> list[Case]:
-    """Every kill point of the training part and every third of the others, events left out."""
-    training = [case for case in cases if case.part == 0]
-    others = [case for case in cases if case.part > 0]
-    kept = training + others[::3]
-    return [case for case in kept if not is_event(case.point.signature)]
 
 
 # --- a case ----------------------------------------------------------------------------------------------------------
@@ -160,9 +145,11 @@ async def run_cases(lab: Lab, reference: Reference, cases: Sequence[Case], at_on
     async def one(number: int, case: Case) -> Verdict:
         nonlocal ended
         async with places:
+            started = asyncio.get_running_loop().time()
             verdict = await _tried(lab, reference, case, f"case-{number}")
+            seconds = asyncio.get_running_loop().time() - started
         ended += 1
-        say(f"{ended}/{len(cases)} {_told(verdict)} {PARTS[case.part][0]}: {case.point}")
+        say(f"{ended}/{len(cases)} {_told(verdict)} {PARTS[case.part][0]}: {case.name} ({seconds:.0f} s)")
         for violation in verdict.violations:
             say(f"    {violation}")
         return verdict
@@ -186,36 +173,51 @@ async def _tried(lab: Lab, reference: Reference, case: Case, name: str) -> Verdi
 
 
 async def _run(lab: Lab, reference: Reference, case: Case, namespace: str) -> Verdict:
-    async with setting(lab, namespace, case.point) as here:
+    broken: list[str] = []
+    async with setting(lab, namespace, case.plan, case.flags, case.patience) as here:
         try:
-            for _, live in PARTS[: case.part + 1]:
+            for number, (part, live) in enumerate(PARTS[: case.part + 1]):
                 await live(here.life)
-            await _calm(here)
-            found = await picture(here.life, here.ledger, PARTS[case.part][0])
-            broken = [*differences(reference.pictures[case.part], found)]
-            broken += [f"writes after a resync: {one}" for one in await _writes_of_a_resync(here)]
+                if case.throughout or number == case.part:
+                    broken += [
+                        f"{part}: {one}" for one in await _looked_at(here, case, reference.pictures[number], part)
+                    ]
+                if broken:
+                    break
+            broken += ends(here.deaths, case.faults)
+            if case.silence and not broken:
+                broken += [f"writes in silence: {one}" for one in await _writes_within(here, case.silence)]
         except (AssertionError, TimeoutError) as error:
-            broken = [str(error) or type(error).__name__]
+            broken.append(str(error) or traceback.format_exc())
         except aiohttp.ClientError:
-            broken = [traceback.format_exc()]
-        return Verdict(case, here.ledger.reached, tuple(broken))
+            broken.append(traceback.format_exc())
+        return Verdict(case, tuple(here.ledger.injected), tuple(broken), here.deaths)
 
 
-async def _calm(here: Setting) -> None:
-    """Until the operator, in its second life if it was killed, has not written anything for a moment."""
-    async with asyncio.timeout(CALM_WITHIN_SECONDS):
+async def _looked_at(here: Setting, case: Case, expected: Picture, part: str) -> list[str]:
+    """What is wrong at the end of ``part``."""
+    await _calm(here, case.calm)
+    found = await picture(here.life, here.ledger, part)
+    free = left_open(case.faults)
+    broken = list(differences(free(expected), free(found)))
+    return broken + [f"writes after a resync: {one}" for one in await _writes_within(here, SILENT_SECONDS)]
+
+
+async def _calm(here: Setting, seconds: float) -> None:
+    """Until the operator, in its next life if it was killed, has not written anything for a moment."""
+    async with asyncio.timeout(CALM_WITHIN_SECONDS + here.life.patience):
         # One that was killed by its last write of all has nothing left to write, but looks at everything once.
-        while here.operator.starts == (1 if here.ledger.reached else 0) or not here.operator.is_on_duty():  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+        while here.operator.starts <= here.ledger.kills or not here.operator.is_on_duty():  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_SECONDS)
         before = -1
-        while before != len(here.ledger.done):
+        while before != len(here.ledger.done) or here.ledger.held:
             before = len(here.ledger.done)
-            await asyncio.sleep(CALM_SECONDS)
+            await asyncio.sleep(seconds)
 
 
-async def _writes_of_a_resync(here: Setting) -> list[str]:
-    """What the operator writes when it looks at every key again: nothing, if it is well."""
+async def _writes_within(here: Setting, seconds: float) -> list[str]:
+    """What the operator writes when it looks at every key again, and in the time after: nothing, if it is well."""
     before = len(here.ledger.done)
     here.operator.resync()
-    await asyncio.sleep(SILENT_SECONDS)
+    await asyncio.sleep(seconds)
     return [one.signature for one in here.ledger.done[before:]]

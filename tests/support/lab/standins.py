@@ -134,7 +134,7 @@ class Standins:
                 await asyncio.sleep(0.1)
         await self._pod(pod, running(pod))
         # Each stage of the pod is seen by the operator before the next one: the same requests in each run.
-        await self.informer.until(namespace, lambda: self._says(namespace, training, "Running"), "Running", 120)
+        await self.informer.until(namespace, lambda: self._says(namespace, training, "Running"), "Running", 600)
         if training in script.hanging:
             await asyncio.Event().wait()
         variables = job["spec"]["template"]["spec"]["containers"][0]["env"]
