@@ -322,11 +322,10 @@ async def test_runs_that_logged_more_models_than_a_page_are_searched_one_by_one(
     for number in range(2):
         await asyncio.to_thread(log_onnx, proxy.target, other.run_id, name=f"m{number}")
     proxy.api_calls()
-    results = await asyncio.gather(
-        registry.carry_out(registration(trained, unique)),
-        registry.carry_out(registration(other, f"{unique}-2")),
-        return_exceptions=True,
-    )
+    # Of one registered model, so that both come to their runs at the same time, after one search for their keys.
+    first = registration(trained, unique)
+    second = RegisterModel(ENDPOINT, other.run_id, first.model, ((TAG_KEY, f"{unique}-2"),))
+    results = await asyncio.gather(*map(registry.carry_out, (first, second)), return_exceptions=True)
     assert proxy.api_calls().count("POST logged-models/search") == 3
     assert isinstance(results[0], VersionInfo)
     assert isinstance(results[1], Unusable)

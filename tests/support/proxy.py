@@ -56,7 +56,8 @@ class FaultyProxy:
 async def faulty_proxy(target: str) -> AsyncIterator[FaultyProxy]:
     """A proxy before ``target`` on a free port of the loopback."""
     proxy = FaultyProxy(target)
-    async with aiohttp.ClientSession() as session:
+    # A connection that was kept may be closed by the target at the moment at which it is used again.
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             return await _handle(proxy, session, request)

@@ -10,7 +10,7 @@ from kubernetes import client, config
 from e2e.cluster import Cluster, ClusterError
 from tests.integration.api.client import ResourceClient
 
-EXPLAIN_SECONDS = 60
+EXPLAIN_SECONDS = 180
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,8 @@ def api_server(control_plane: Cluster) -> Cluster:
     deadline = time.monotonic() + EXPLAIN_SECONDS
     while True:
         try:
-            control_plane.kubectl("explain", "rp.spec")
+            for kind in ("mt", "md", "rp"):
+                control_plane.kubectl("explain", f"{kind}.spec")
         except ClusterError:
             if time.monotonic() > deadline:
                 raise

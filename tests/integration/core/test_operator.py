@@ -57,7 +57,7 @@ def test_a_resource_gets_its_child_its_event_and_its_status(
     assert f"made Job {made['metadata']['name']}" in described.partition("Events:")[2]
     time.sleep(1)
     assert writes(control_plane, since) == [
-        "patch jobs",
+        "create jobs",
         "update modeltrainings",
         "create events",
         "update modeltrainings",

@@ -12,6 +12,7 @@ from tests.support.lab.fixtures import control_plane_with_crds
 from tests.support.lab.lab import Lab, open_lab
 from tests.support.mlflow_server import mlflow_server
 
+PATIENCE_SECONDS = 180.0
 _numbers = itertools.count(1)
 
 
@@ -36,5 +37,5 @@ async def lab(api_server: Cluster, mlflow_url: str, tmp_path: Path) -> AsyncIter
 @pytest.fixture
 async def here(lab: Lab) -> AsyncIterator[Setting]:
     """A namespace of its own, with an operator."""
-    async with setting(lab, f"faults-{next(_numbers)}", None) as setting_:
+    async with setting(lab, f"faults-{next(_numbers)}", None, patience=PATIENCE_SECONDS) as setting_:
         yield setting_

@@ -12,7 +12,7 @@ from modelcycle.cluster.kinds import MODEL_DEPLOYMENT
 from tests.crash.life import DEPLOYMENT, serve, train
 from tests.crash.registry import tags
 from tests.crash.sweep import Setting
-from tests.integration.faults.told import told
+from tests.integration.faults.told import deleted, told
 from tests.support.lab.lab import Lab
 
 # Watches that are cut off in the middle leave sockets to the garbage collector.
@@ -50,7 +50,7 @@ async def test_a_model_of_another_deployment_is_left_alone_until_that_one_is_gon
     await life.create(MODEL_DEPLOYMENT, "second", {"model": {"name": life.model}})
     says = ("belongs to deployment", "set spec.model.follow to true", "curl -s -X DELETE")
     await told(lab, here, MODEL_DEPLOYMENT, "second", "Stalled=True", "ModelClaimed", *says)
-    await life.informer.kube.delete(MODEL_DEPLOYMENT, life.namespace, DEPLOYMENT)
+    await deleted(life, MODEL_DEPLOYMENT, DEPLOYMENT)
     await life.until(lambda: life.status(MODEL_DEPLOYMENT, "second").get("owner"), "the second owns the model")
     await life.until(lambda: life.reason(MODEL_DEPLOYMENT, "second", "Ready") == ("True", "Serving"), "it serves")
 
@@ -73,7 +73,7 @@ async def test_a_deployment_that_is_made_again_claims_the_aliases_again(here: Se
     await train(life)
     await serve(life)
     before = tags(await life.registry.registered())[names.TAG_OWNER]
-    await life.informer.kube.delete(MODEL_DEPLOYMENT, life.namespace, DEPLOYMENT)
+    await deleted(life, MODEL_DEPLOYMENT, DEPLOYMENT)
     await serve(life)
     after = tags(await life.registry.registered())[names.TAG_OWNER]
     assert after != before
@@ -87,6 +87,6 @@ async def test_a_deployment_that_is_made_again_while_it_begins(here: Setting) ->
     serving = asyncio.create_task(serve(life))
     await life.until(lambda: "candidate" in life.status(MODEL_DEPLOYMENT, DEPLOYMENT), "it has a candidate")
     serving.cancel()
-    await life.informer.kube.delete(MODEL_DEPLOYMENT, life.namespace, DEPLOYMENT)
+    await deleted(life, MODEL_DEPLOYMENT, DEPLOYMENT)
     await serve(life)
     await life.until(lambda: len(life.informer.all(life.namespace, APPS_DEPLOYMENT)) == 1, "one life's pods")

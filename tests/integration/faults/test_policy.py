@@ -9,7 +9,7 @@ import pytest
 from modelcycle.cluster.kinds import MODEL_DEPLOYMENT, MODEL_TRAINING, RETRAIN_POLICY
 from tests.crash.life import DEPLOYMENT, POLICY, cycle_trainings, policy_spec, retrain, serve, train
 from tests.crash.sweep import Setting
-from tests.integration.faults.told import told
+from tests.integration.faults.told import deleted, told
 from tests.support.lab.lab import Lab
 
 # Watches that are cut off in the middle leave sockets to the garbage collector.
@@ -46,8 +46,8 @@ async def test_of_two_policies_the_younger_stays_out_until_the_elder_is_gone(lab
     await life.create(RETRAIN_POLICY, "younger", policy_spec())
     says = (f"RetrainPolicy '{POLICY}' is older", "delete one of the two")
     await told(lab, here, RETRAIN_POLICY, "younger", "Stalled=True", "AnotherPolicy", *says)
-    assert life.reason(RETRAIN_POLICY, POLICY, "Ready") == ("True", "Watching")
-    await life.informer.kube.delete(RETRAIN_POLICY, life.namespace, POLICY)
+    await life.until(lambda: life.reason(RETRAIN_POLICY, POLICY, "Ready") == ("True", "Watching"), "the elder works")
+    await deleted(life, RETRAIN_POLICY, POLICY)
     await life.until(lambda: life.reason(RETRAIN_POLICY, "younger", "Ready") == ("True", "Watching"), "it works")
 
 
@@ -59,7 +59,7 @@ async def test_a_policy_that_is_made_again_in_mid_cycle_starts_a_cycle_of_its_ow
     await life.until(lambda: cycle_trainings(life), "the cycle has a training")
     cycle.cancel()
     before = cycle_trainings(life)
-    await life.informer.kube.delete(RETRAIN_POLICY, life.namespace, POLICY)
+    await deleted(life, RETRAIN_POLICY, POLICY)
     await life.create(RETRAIN_POLICY, POLICY, policy_spec())
     await life.until(lambda: len(cycle_trainings(life)) == 2, "the new policy has a training of its own")
     await life.until(

@@ -13,7 +13,7 @@ from modelcycle.core.names import child_name
 from tests.crash.life import CODE, FIRST, IMAGE, Life, train, write_code
 from tests.crash.registry import tags
 from tests.crash.sweep import Setting
-from tests.integration.faults.told import events, told
+from tests.integration.faults.told import deleted, events, told
 from tests.support.lab.kube import Manifest
 from tests.support.lab.lab import Lab
 from tests.support.lab.standins import Exit, Script
@@ -83,6 +83,7 @@ async def test_last_words_without_bounds_keep_the_status_within_its_own(
     assert len(json.dumps(status, ensure_ascii=False).encode()) < STATUS_LIMIT
     assert "\x00" not in json.dumps(status, ensure_ascii=False)
     assert await events(here, FIRST, "UserError") == 1
+    await here.life.registry.until_no_run_is_open(120)
     assert [run["info"]["status"] for run in await here.life.registry.runs()] == ["FAILED"]
 
 
@@ -92,13 +93,13 @@ async def test_a_training_that_is_made_again_while_it_runs_adopts_nothing(lab: L
     training = asyncio.create_task(train(life))
     await life.until(lambda: life.reason(MODEL_TRAINING, FIRST, "Succeeded") == ("Unknown", "Running"), "it runs")
     training.cancel()
-    await life.informer.kube.delete(MODEL_TRAINING, life.namespace, FIRST)
+    await deleted(life, MODEL_TRAINING, FIRST)
     await life.until(lambda: not life.informer.all(life.namespace, JOB), "its Job is gone")
     script(lab, here).hanging = frozenset()
     await train(life)
     jobs = [name for kind, name in life.informer.born(life.namespace) if kind == "Job"]
     assert len(jobs) == 2
-    await life.registry.until_no_run_is_open()
+    await life.registry.until_no_run_is_open(120)
     assert sorted(run["info"]["status"] for run in await life.registry.runs()) == ["FINISHED", "KILLED"]
     assert len(await life.registry.versions()) == 1
 
@@ -151,13 +152,13 @@ async def test_a_training_that_was_registered_is_not_trained_again_unless_its_sp
     life = here.life
     await train(life)
     spec = life.informer.find(life.namespace, MODEL_TRAINING, FIRST)["spec"]  # type: ignore[index]
-    await life.informer.kube.delete(MODEL_TRAINING, life.namespace, FIRST)
+    await deleted(life, MODEL_TRAINING, FIRST)
     await life.create(MODEL_TRAINING, FIRST, spec)
     known = ("True", "AlreadyRegistered")
     await life.until(lambda: life.reason(MODEL_TRAINING, FIRST, "Succeeded") == known, "it is known")
     assert len([1 for kind, _ in life.informer.born(life.namespace) if kind == "Job"]) == 1
     assert await events(here, FIRST, "AlreadyRegistered") == 1
-    await life.informer.kube.delete(MODEL_TRAINING, life.namespace, FIRST)
+    await deleted(life, MODEL_TRAINING, FIRST)
     await life.create(MODEL_TRAINING, FIRST, spec | {"seed": 7})
     done = ("True", "Registered")
     await life.until(lambda: life.reason(MODEL_TRAINING, FIRST, "Succeeded") == done, "it is trained")
@@ -175,7 +176,7 @@ async def test_a_corrected_script_is_trained_under_the_same_name(here: Setting) 
 
 async def apply_again(life: Life, spec: Manifest, code: str) -> tuple[str, str] | None:
     """What becomes of the same training, deleted and made again with this code in its ConfigMap."""
-    await life.informer.kube.delete(MODEL_TRAINING, life.namespace, FIRST)
+    await deleted(life, MODEL_TRAINING, FIRST)
     await write_code(life, code)
     await life.create(MODEL_TRAINING, FIRST, spec)
     ended = ("True", "False")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from modelcycle.cluster.kinds import EVENT, Kind
+from tests.crash.life import Life
 from tests.crash.sweep import Setting
 from tests.support.lab.lab import Lab
 
@@ -18,15 +19,25 @@ async def told(
     """
     life = here.life
     type_, _, status = condition.partition("=")
-    await life.until(lambda: life.reason(kind, name, type_) == (status, reason), f"{name}: {condition}/{reason}", 40)
-    conditions = life.status(kind, name)["conditions"]
-    message = next(one["message"] for one in conditions if one["type"] == type_)
-    missing = [text for text in says if text not in message]
-    assert not missing, f"{missing} is not said in: {message}"
+
+    def said() -> bool:
+        found = (one for one in life.status(kind, name).get("conditions", ()) if one["type"] == type_)
+        return any(
+            (one["status"], one["reason"]) == (status, reason) and all(text in one["message"] for text in says)
+            for one in found
+        )
+
+    await life.until(said, f"{name}: {condition}/{reason} that says {says}", 120)
     await asyncio.sleep(1)
     assert await events(here, name, event or reason) == 1
     sample = f'modelcycle_events_total{{kind="{kind.name}",reason="{event or reason}",type="Warning"}} '
     assert sample in await here.operator.metrics(lab.session)
+
+
+async def deleted(life: Life, kind: Kind, name: str) -> None:
+    """Delete it, and wait until that is seen: of one that is made again, the former life's status says nothing."""
+    await life.informer.kube.delete(kind, life.namespace, name)
+    await life.until(lambda: life.informer.find(life.namespace, kind, name) is None, f"{name} is gone")
 
 
 async def events(here: Setting, name: str, reason: str) -> int:

@@ -108,7 +108,7 @@ def run_module(tmp_path: Path) -> Run:
             env=runtime_env(MODELCYCLE_TERMINATION_LOG=str(words), **env),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
             check=False,
         )
         return Ended(done.returncode, json.loads(words.read_text() or "{}"), done.stderr)

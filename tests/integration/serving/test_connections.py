@@ -45,7 +45,7 @@ async def test_the_last_request_of_a_connection_says_so(start: Callable[..., Any
 async def test_an_answer_does_not_wait_for_a_body_that_is_too_large(server: Any) -> None:
     reader, writer = await _connect(server.url)
     writer.write(b"POST /v2/models/hedge/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n{")
-    headers = await asyncio.wait_for(_answer(reader), 5)
+    headers = await asyncio.wait_for(_answer(reader), 60)
     assert headers.startswith(b"HTTP/1.1 413")
     assert b"Connection: close" in headers
     writer.close()
@@ -93,18 +93,18 @@ async def test_a_client_that_trickles_its_headers_is_cut_off(monkeypatch: pytest
             await asyncio.sleep(0.05)
             if reader.at_eof() or reader.exception():
                 break
-        with suppress(ConnectionResetError):  # an end that comes while a byte is on its way
+        with suppress(ConnectionError):  # an end that comes while a byte is on its way
             assert await reader.read() == b""
         writer.close()
 
 
 async def test_a_client_that_is_done_in_time_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "REQUEST_SECONDS", 1.5)
     monkeypatch.setattr(connections, "_REAP_SECONDS", 0.05)
     async with _patient_server() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(3):
             writer.write(REQUEST)
             assert (await _answer(reader)).startswith(b"HTTP/1.1 200")
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.7)
         writer.close()

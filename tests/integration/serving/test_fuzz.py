@@ -41,7 +41,7 @@ SETTINGS = settings(max_examples=400, suppress_health_check=list(HealthCheck))
 
 
 def _status(server: Any, path: str, body: bytes) -> int:
-    with closing(http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=10)) as connection:
+    with closing(http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)) as connection:
         connection.request("POST", f"/v2/models/hedge/{path}", body)
         answer = connection.getresponse()
         assert isinstance(json.loads(answer.read()), dict)

@@ -77,6 +77,12 @@ async def _load(url: str, until: asyncio.Event, statuses: list[int]) -> None:
                 statuses.append(answer.status)
 
 
+async def _until_more_than(count: int, statuses: list[int]) -> None:
+    async with asyncio.timeout(60):
+        while len(statuses) <= count:  # noqa: ASYNC110 (clients set no event)
+            await asyncio.sleep(0.05)
+
+
 async def _until_not_ready(metrics_url: str) -> None:
     async with aiohttp.ClientSession(metrics_url) as client:
         while True:
@@ -87,19 +93,19 @@ async def _until_not_ready(metrics_url: str) -> None:
 
 
 async def test_no_request_fails_while_it_drains(start: Callable[..., Any], version: Path) -> None:
-    with start(version, drainSeconds=2) as running:
+    with start(version, drainSeconds=8) as running:
         stop, statuses = asyncio.Event(), list[int]()
         clients = [asyncio.create_task(_load(running.url, stop, statuses)) for _ in range(8)]
-        await asyncio.sleep(0.5)
+        await _until_more_than(0, statuses)
         os.kill(running.pid, signal.SIGTERM)
         await _until_not_ready(running.metrics_url)
         at_notice = len(statuses)
         await asyncio.sleep(0.5)  # a Service takes a while to notice
+        await _until_more_than(at_notice, statuses)
         stop.set()
         await asyncio.gather(*clients)
         assert await _gone(running.log)
     assert set(statuses) == {200}
-    assert len(statuses) > at_notice > 0
 
 
 async def test_a_request_that_is_under_way_is_answered_after_the_drain(
@@ -111,7 +117,7 @@ async def test_a_request_that_is_under_way_is_answered_after_the_drain(
         body = json.dumps(BODY).encode()
         head = f"POST /v2/models/hedge/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body[:10])
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(2)  # until it has read that; it says nothing before all is there
         os.kill(running.pid, signal.SIGTERM)
         await asyncio.sleep(0.5)
         writer.write(body[10:])
@@ -123,7 +129,7 @@ async def test_a_request_that_is_under_way_is_answered_after_the_drain(
 
 
 async def _gone(log: Path) -> bool:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while "drained" not in await asyncio.to_thread(log.read_text):
         if time.monotonic() > deadline:
             return False
@@ -152,6 +158,6 @@ async def test_probes_are_answered_while_the_model_is_busy(start: Callable[..., 
 
             tasks = [asyncio.create_task(busy()) for _ in range(4)]
             while not all(task.done() for task in tasks):
-                async with asyncio.timeout(5), client.get(f"{running.metrics_url}/livez") as answer:
+                async with asyncio.timeout(30), client.get(f"{running.metrics_url}/livez") as answer:
                     assert answer.status == 200
             await asyncio.gather(*tasks)
