@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from e2e.cluster import ClusterError
 
 KINDS = "mt,md,rp"
-SECONDS_BETWEEN = 3.0
+SECONDS_BETWEEN = 2.0
 _AGE = "AGE"
 
 Line = tuple[str, ...]

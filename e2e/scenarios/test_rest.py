@@ -14,6 +14,7 @@ from e2e.scenarios.system import Json, System, eventually, until_equal
 SECONDS = 60
 SETTLED_SECONDS = 15
 REST_SECONDS = 900
+RANGES_SECONDS = 900
 HANGUP = "import os, signal; os.kill(1, signal.SIGHUP)"
 
 
@@ -45,8 +46,11 @@ def until_rest(system: System) -> None:
     """Wait until nothing is under way, and nothing is due.
 
     A policy counts its rows from a base, which it moves nine minutes after it began, and once more after later rows.
+    At each quarter of an hour it reads another range of metrics, after a while on a wider grid, on which it may count a
+    row more.
     """
     until_equal("policies whose base is still to be moved", lambda: moving(system), [], REST_SECONDS, every=3)
+    eventually("a time without new ranges", lambda: time.time() % RANGES_SECONDS < RANGES_SECONDS - 3 * SECONDS, 600)
     until_equal("writes", lambda: system.writes(time.time() - SETTLED_SECONDS), [], REST_SECONDS, every=3)
 
 
