@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from modelcycle.api.v1alpha1.training import RunReference
-from modelcycle.core.plan import Event, Outcome
-from modelcycle.registry.port import EnsureRun, FindRegistered, RunInfo, VersionInfo
+from modelcycle.core.plan import Outcome
+from modelcycle.registry.port import EnsureRun, FindRegistered, RunInfo
 from modelcycle.settings import MlflowEndpoint
 from modelcycle.training import children, identity
 from modelcycle.training.case import SUSPENDED, Case, TrainingPlan, asking
-from modelcycle.training.ending import registered_version
+from modelcycle.training.ending import already_registered
 from modelcycle.training.kept import kept
 from modelcycle.training.status import Stage
 
@@ -65,15 +65,7 @@ def known(case: Case) -> TrainingPlan | None:
         return case.plan(stage, effects=(search,), since=begun(case, outcome))
     if outcome.value is None:
         return None
-    version: VersionInfo = outcome.value
-    status = case.status.evolve(registered=registered_version(version), completion_time=case.now)
-    code = " and the same content of its ConfigMaps" if status.code else ""
-    message = (
-        f"{version.model} version {version.version} was trained from this very spec{code} before; "
-        "set spec.nonce in a resource of a new name to train again"
-    )
-    event = Event("AlreadyRegistered", message, transition=f"known-{version.version}")
-    return case.with_status(status).plan(Stage("AlreadyRegistered", message, succeeded=True), events=(event,))
+    return already_registered(case, outcome.value)
 
 
 def suspended_before_start(case: Case) -> TrainingPlan | None:

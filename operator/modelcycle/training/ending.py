@@ -51,8 +51,22 @@ def register(case: Case, record: Attempt, since: datetime | None = None) -> Trai
         stage = asking(outcome, "Registering the model", REGISTERING)
         return case.plan(stage, effects=(effect,), since=since if outcome is None else None)
     version: VersionInfo = outcome.value
+    if run is not None and version.run_id != run.id:  # of this training's former life, registered since it looked
+        return already_registered(case, version)
     case = case.with_status(case.status.evolve(registered=registered_version(version)))
     return _set_alias(case, version, since) or _registered_well(case, record, version, outcome.at)
+
+
+def already_registered(case: Case, version: VersionInfo) -> TrainingPlan:
+    """A version has the key of this training, and was not made by it."""
+    status = case.status.evolve(registered=registered_version(version), completion_time=case.now)
+    code = " and the same content of its ConfigMaps" if status.code else ""
+    message = (
+        f"{version.model} version {version.version} was trained from this very spec{code} before; "
+        "set spec.nonce in a resource of a new name to train again"
+    )
+    event = Event("AlreadyRegistered", message, transition=f"known-{version.version}")
+    return case.with_status(status).plan(Stage("AlreadyRegistered", message, succeeded=True), events=(event,))
 
 
 def registered_version(version: VersionInfo) -> RegisteredVersion:

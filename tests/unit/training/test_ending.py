@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from modelcycle.core.observed import ContainerView
 from modelcycle.core.plan import Outcome
 from modelcycle.registry.port import RegisterModel, SetAlias
-from tests.unit.training.world import NOW, World, running
+from tests.unit.training.world import NOW, VERSION, World, running
 
 
 @pytest.mark.parametrize("reason", ["UnsupportedFlavor", "NoModelLogged"])
@@ -33,6 +34,18 @@ def test_the_challenger_alias_is_set_before_the_training_counts_as_done() -> Non
     world.outcomes[SetAlias("default", "quant.hedge", "challenger", "3")] = Outcome(NOW)
     world.settle()
     assert world.reason() == "True/Registered"
+
+
+def test_the_version_of_a_former_life_that_was_registered_meanwhile_ends_it_well() -> None:
+    world = running(World())
+    world.answers[RegisterModel] = Outcome(NOW, replace(VERSION, run_id="another"))
+    world.see_job(1, complete=True)
+    world.see_pod(1, "Succeeded", ContainerView("train", exit_code=0))
+    world.settle()
+    assert world.reason() == "True/AlreadyRegistered"
+    assert world.reason("Registered") == "True/Registered"
+    assert world.status.run is not None
+    assert world.status.run.ended
 
 
 def test_what_is_said_of_the_registration_does_not_change_until_it_is_done() -> None:
