@@ -91,10 +91,10 @@ class Resync:
     async def _relist(self, kind: Kind) -> None:
         selector = None if kind in OURS else SELECTOR
         before, now = self._listed.get(kind.name), self._monotonic()
-        repaired = 0
-        for namespace in self._namespaces:
-            listing = await self._cluster.list(kind, namespace, selector)
-            repaired += self._cache.repair(kind, namespace, listing)
+        # At once: a new leader begins to work only when it has listed everything.
+        listings = await asyncio.gather(*(self._cluster.list(kind, one, selector) for one in self._namespaces))
+        pairs = zip(self._namespaces, listings, strict=True)
+        repaired = sum(self._cache.repair(kind, namespace, listing) for namespace, listing in pairs)
         self._listed[kind.name] = now
         if repaired and before is not None:
             self._found_missed(kind, repaired, before)

@@ -18,6 +18,7 @@ from tests.integration.ha.journal import Entry
 from tests.integration.ha.team import Lateness, Replica, Team, first
 
 HARD_SECONDS, SOFT_SECONDS = 20.0, 5.0  # the promise: after a kill or a freeze, after SIGTERM
+MADE_LATE = 3  # this test, the API server, and the replica: what delays one of them delays each, one after the other
 RENEW_SECONDS = 10.0  # after so long without a renewal a leader starts no write
 GIVE_UP_SECONDS = 120.0
 EPOLL = {"x86_64": {"232", "281"}, "aarch64": {"22"}}  # epoll_wait and epoll_pwait
@@ -121,12 +122,13 @@ class Chaos:
         late = self.lateness.total
         pulse = await self.pulse()
         others = [one for one in self.team.replicas if one is not former and one not in but]
-        seconds = await self.answered(pulse, others) - since
+        await self.answered(pulse, others)
+        seconds = min(entry.at for one in others for entry in one.journal.writes(since) if entry.committed) - since
         late = self.lateness.total - late
         self.say(
             f"{how}: another one works after {seconds:.1f} s (limit {limit:.0f} s, the machine was {late:.1f} s late)"
         )
-        if seconds > limit + late:
+        if seconds > limit + MADE_LATE * late:
             self.missed.append(f"{how}: {seconds:.1f} s, and not {limit:.0f} s; the machine was {late:.1f} s late")
 
 
