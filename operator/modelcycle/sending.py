@@ -1,7 +1,8 @@
 """The last question before a request is sent: may it be?
 
 It is asked once there is a connection. To wait for one may take long, and longer still where the whole process is
-paused: whoever asks before the wait has asked too early.
+paused: whoever asks before the wait has asked too early. What has been handed to the event loop after the question
+leaves also when the process is paused before it does; a network may keep a request as long.
 """
 
 from __future__ import annotations
