@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,6 @@ class AuditLog:
                     yield event.get("userAgent", "").partition("/")[0], event["verb"], resource
 
 
-def total(written: Written, *, who: str | None = None) -> int:
+def total(written: Mapping[tuple[str, str, str], int], *, who: str | None = None) -> int:
     """All writes, or those of one; Leases are left out, which nobody's work is."""
     return sum(count for (by, _, resource), count in written.items() if resource != "leases" and who in (None, by))

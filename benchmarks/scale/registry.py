@@ -1,7 +1,8 @@
 """A stand-in for MLflow that answers at once, so that what is measured is the operator's own speed.
 
-It speaks as much of MLflow's REST API as the operator uses, in memory. Each run has one logged model, whose files are
-two. Run as a program it serves on a port of the loopback; ``GET /calls`` tells how often each path was called.
+It speaks as much of MLflow's REST API as the operator uses, in memory. Each run has one logged model with two files,
+and has ended by the time that somebody asks for it, as after a pod. Run as a program it serves on a port of the
+loopback; ``GET /calls`` tells how often each path was called.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from aiohttp import web
 Answer = tuple[int, Mapping[str, Any]]
 _API = "/api/2.0/mlflow/"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
-_EQUALS = re.compile(r"(?:tags\.`([^`]+)`|(\w+)) = '([^']*)'")
+_EQUALS = re.compile(r"(?:tags\.`([^`]+)`|([\w.]+)) = '([^']*)'")
 _NAMES = re.compile(r"'([^']*)'")
+_ABOVE = re.compile(r"version_number > (\d+)")
+PAGE = 50
 MLMODEL = b"""flavors:
   onnx:
     data: model.onnx
@@ -102,8 +105,15 @@ class Registry:
         return 200, {"run": self._runs[body["run_id"]]}
 
     def post_runs_search(self, body: Mapping[str, Any]) -> Answer:
-        (tag, _, value), *_ = _EQUALS.findall(body.get("filter", "")) or [("", "", "")]
-        return 200, {"runs": [self._runs[run_id] for run_id in self._of_uid.get((tag, value), ())]}
+        wanted = body.get("filter", "")
+        if " IN " in wanted:
+            found = _NAMES.findall(wanted)
+        elif " LIKE " in wanted:
+            found = [one for one, run in self._runs.items() if run["info"]["experiment_id"] in body["experiment_ids"]]
+        else:
+            (tag, _, value), *_ = _EQUALS.findall(wanted) or [("", "", "")]
+            found = self._of_uid.get((tag, value), [])
+        return 200, {"runs": [self._runs[run_id] for run_id in found[-500:]]}
 
     def post_runs_log_batch(self, body: Mapping[str, Any]) -> Answer:
         self._runs[body["run_id"]]["data"]["tags"] += body.get("tags", [])
@@ -115,16 +125,19 @@ class Registry:
         return 200, {"run_info": info}
 
     def post_logged_models_search(self, body: Mapping[str, Any]) -> Answer:
-        ((_, _, run_id), *_) = _EQUALS.findall(body["filter"])
-        experiment, model_id = self._runs[run_id]["info"]["experiment_id"], f"m-{run_id}"
-        info = {
+        return 200, {"models": [{"info": self._logged(run_id)} for run_id in _NAMES.findall(body["filter"])]}
+
+    def _logged(self, run_id: str) -> dict[str, Any]:
+        run, model_id = self._runs[run_id]["info"], f"m-{run_id}"
+        run["status"] = "FINISHED"
+        return {
             "model_id": model_id,
             "name": "model",
-            "artifact_uri": f"mlflow-artifacts:/{experiment}/models/{model_id}/artifacts",
+            "source_run_id": run_id,
+            "artifact_uri": f"mlflow-artifacts:/{run['experiment_id']}/models/{model_id}/artifacts",
             "status": "LOGGED_MODEL_READY",
             "creation_timestamp_ms": int(time.time() * 1000),
         }
-        return 200, {"models": [{"info": info}]}
 
     # --- models ------------------------------------------------------------------------------------------------------
     def post_registered_models_create(self, body: Mapping[str, Any]) -> Answer:
@@ -170,6 +183,9 @@ class Registry:
             self._tagged[name, tag["key"], tag["value"]].append(made)
         return 200, {"model_version": made}
 
+    def get_model_versions_get_download_uri(self, body: Mapping[str, Any]) -> Answer:
+        return 200, {"artifact_uri": f"mlflow-artifacts:/1/models/{body['name']}-{body['version']}/artifacts"}
+
     def get_model_versions_get(self, body: Mapping[str, Any]) -> Answer:
         versions = self._versions.get(body["name"], [])
         number = int(body["version"])
@@ -179,7 +195,8 @@ class Registry:
         wanted = {tag or field: value for tag, field, value in _EQUALS.findall(body["filter"])}
         name = wanted.pop("name")
         found = [self._tagged.get((name, field, value), []) for field, value in wanted.items()]
-        return 200, {"model_versions": found[0] if found else self._versions.get(name, [])}
+        above = int(found_above.group(1)) if (found_above := _ABOVE.search(body["filter"])) else 0
+        return 200, {"model_versions": (found[0] if found else self._versions.get(name, [])[above:])[:PAGE]}
 
     def post_model_versions_set_tag(self, body: Mapping[str, Any]) -> Answer:
         version = self._versions[body["name"]][int(body["version"]) - 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from benchmarks.scale.audit import AuditLog, total
@@ -14,6 +14,7 @@ NAMESPACE = "default"
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 TRAININGS = f"/apis/modelcycle.dev/v1alpha1/namespaces/{NAMESPACE}/modeltrainings"
+Done = Callable[[Manifest], bool]
 SLOWEST = 1.0
 """Trainings or Jobs a second that is waited for."""
 
@@ -48,10 +49,19 @@ async def bare_jobs(client: Client, audit: AuditLog, count: int, prefix: str) ->
 
 
 async def trainings(
-    client: Client, audit: AuditLog, running: Operator, count: int, prefix: str, image: str = "complete"
+    client: Client,
+    audit: AuditLog,
+    running: Operator,
+    count: int,
+    prefix: str,
+    image: str = "complete",
+    done: Done | None = None,
 ) -> Course:
+    """``done``: when one has come as far as it is to come, unless that is its success."""
     manifests = [training(f"{prefix}-{number}", image) for number in range(count)]
-    return await _course(client, audit, TRAININGS, manifests, "modelcycle.dev/owner-name", has_succeeded, running)
+    return await _course(
+        client, audit, TRAININGS, manifests, "modelcycle.dev/owner-name", done or has_succeeded, running
+    )
 
 
 async def _course(
@@ -60,14 +70,14 @@ async def _course(
     path: str,
     manifests: list[Manifest],
     label: str,
-    done: object,
+    done: Done,
     running: Operator | None,
 ) -> Course:
     audit.new()
     cpu = running.cpu if running else 0.0
     names = {manifest["metadata"]["name"] for manifest in manifests}
     async with (
-        following(client, path, done=done) as seen,  # type: ignore[arg-type]
+        following(client, path, done=done) as seen,
         following(client, PODS, name=lambda raw: str(raw["metadata"].get("labels", {}).get(label))) as pods,
     ):
         sent = await client.create_all(path, manifests)
@@ -96,6 +106,11 @@ def is_complete(raw: Manifest) -> bool:
 def has_succeeded(raw: Manifest) -> bool:
     conditions = raw.get("status", {}).get("conditions", ())
     return any(one["type"] == "Succeeded" and one["status"] == "True" for one in conditions)
+
+
+def runs(raw: Manifest) -> bool:
+    attempts = raw.get("status", {}).get("attempts", ())
+    return any(one["state"] == "Running" for one in attempts)
 
 
 def job(name: str) -> Manifest:

@@ -1,0 +1,255 @@
+"""``python -m benchmarks.scale``: what one small operator carries, measured beside what Kubernetes itself needs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+import uvloop
+
+from benchmarks.scale import services, standing
+from benchmarks.scale.audit import AuditLog, total
+from benchmarks.scale.client import Client, connect
+from benchmarks.scale.operators import Operator, operator
+from benchmarks.scale.plane import Plane, child, plane
+from benchmarks.scale.report import Grown, Report
+from benchmarks.scale.trainings import Course, bare_jobs, runs, trainings
+from e2e.progress import say
+from tests.support.mlflow_server import mlflow_server
+from tests.support.processes import free_port, serving
+
+OUT = Path("out/bench")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """``rates``: trainings beside as many bare Jobs. ``grown``: totals of trainings, the last of which is at rest."""
+
+    rates: tuple[int, ...] = (500, 5000)
+    grown: tuple[int, ...] = (1000, 3000, 10_000)
+    live: int = 5000
+    services: tuple[int, ...] = (250, 500, 1000)
+    rest_seconds: float = 60.0
+
+
+QUICK = Sizes(rates=(100,), grown=(100, 200, 400), live=200, services=(25, 50, 100), rest_seconds=20.0)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One control plane, its user, and its audit log."""
+
+    plane: Plane
+    client: Client
+    audit: AuditLog
+    report: Report
+
+    @contextmanager
+    def with_standins(self) -> Iterator[tuple[Operator, str]]:
+        """An operator whose registry and metric store answer at once; the URL of the registry."""
+        with (
+            self._standin("registry") as mlflow,
+            self._standin("metricstore") as prometheus,
+            operator(self.plane, free_port(), mlflow, prometheus) as running,
+        ):
+            yield running, mlflow
+
+    @contextmanager
+    def with_mlflow(self) -> Iterator[Operator]:
+        """An operator with a real MLflow server, and what plays the pods that log to it."""
+        folder = self.plane.folder / "mlflow"
+        folder.mkdir(exist_ok=True)
+        pods = [sys.executable, "-m", "benchmarks.scale.pods", "--kubeconfig", str(self.plane.kubeconfig)]
+        log = self.plane.folder / "pods.log"
+        with (
+            mlflow_server(folder) as url,
+            child([*pods, "--mlflow", str(folder)], log),
+            operator(self.plane, free_port(), url) as running,
+        ):
+            _until_ready(log)
+            yield running
+
+    @contextmanager
+    def _standin(self, name: str) -> Iterator[str]:
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", f"benchmarks.scale.{name}", "--port", str(port)]
+        with serving(command, f"{url}/health", self.plane.folder / f"{name}.log"):
+            yield url
+
+
+@asynccontextmanager
+async def bench(folder: Path, report: Report) -> AsyncIterator[Bench]:
+    """A fresh control plane, so that nothing measured before weighs on what comes next."""
+    folder.mkdir(parents=True)  # noqa: ASYNC240 (nothing else goes on)
+    with plane(folder) as made:
+        async with connect(made.kubeconfig) as client:
+            yield Bench(made, client, AuditLog(made.cluster.audit_log), report)
+
+
+async def rates(here: Bench, count: int) -> None:
+    """N trainings with the stand-in and with MLflow, between N bare Jobs before and N after."""
+    say(f"{count} bare Jobs, as many trainings, with a registry that answers at once and with MLflow")
+    floors = [await bare_jobs(here.client, here.audit, count, "before")]
+    with here.with_standins() as (running, mlflow):
+        quick = await trainings(here.client, here.audit, running, count, "quick")
+        calls = sum(_calls(mlflow).values())
+    with here.with_mlflow() as running:
+        real = await trainings(here.client, here.audit, running, count, "real", "logged")
+    floors.append(await bare_jobs(here.client, here.audit, count, "after"))
+    floor = mean(one.rate for one in floors)
+    figures = here.report.figures
+    figures |= {
+        f"rate_share_{count}": quick.rate / floor,
+        f"rate_share_{count}_mlflow": real.rate / floor,
+        "mlflow_calls": calls / count,
+        "api_writes": _but_events(quick) / count,
+    }
+    if "cpu_500" not in figures:  # the first size is the one that these are stated for
+        figures |= {
+            "latency_p50": quick.latency(0.5) / mean(one.latency(0.5) for one in floors),
+            "latency_p99": quick.latency(0.99) / mean(one.latency(0.99) for one in floors),
+            "cpu_500": quick.cpu * 500 / count,
+            "memory_500": quick.memory,
+        }
+    told = {"bare, before": floors[0], "stand-in": quick, "MLflow": real, "bare, after": floors[1]}
+    here.report.seen[f"{count} trainings"] = {name: _seen(course) for name, course in told.items()}
+    for name, course in told.items():
+        say(f"  {name}: {course.rate:.1f} a second, {_but_events(course) / count:.1f} writes, CPU {course.cpu:.1f} s")
+
+
+async def growth(here: Bench, sizes: Sizes) -> None:
+    """More and more trainings that stay when they are done; then the operator rests, and looks at all of them again."""
+    figures, there, cpu = here.report.figures, 0, 0.0
+    with here.with_standins() as (running, _):
+        for count in sizes.grown:
+            say(f"{count} trainings that stay")
+            course = await trainings(here.client, here.audit, running, count - there, f"to-{count}")
+            there, cpu = count, cpu + course.cpu
+            seconds = course.seconds + sum(one.seconds for one in here.report.trainings[-1:])
+            here.report.trainings.append(Grown(count, seconds, cpu, running.memory))
+        await standing.settled(running)
+        figures["memory_10000"] = running.memory
+        say(f"at rest for {sizes.rest_seconds:.0f} s")
+        figures["writes_at_rest"] = await standing.at_rest(running, here.audit, sizes.rest_seconds)
+        looked = await standing.resync(running, there, "ModelTraining")
+        figures["reconciles"] = looked.rate
+        here.report.seen["a look at all that is finished"] = vars(looked)
+
+
+async def restart(here: Bench, sizes: Sizes) -> None:
+    """Trainings whose pods run for ever, under an operator that is stopped and started."""
+    say(f"{sizes.live} trainings whose pods run, and a restart")
+    with here.with_standins() as (running, _):
+        await trainings(here.client, here.audit, running, sizes.live, "live", "hold", runs)
+        await standing.settled(running)
+    with here.with_standins() as (running, _):
+        here.report.figures["restart_5000"] = await standing.until_all_seen(running, sizes.live)
+
+
+async def served(here: Bench, sizes: Sizes) -> None:
+    """More and more deployments and policies, and a look at all of them at each size."""
+    there = 0
+    points: dict[str, list[Grown]] = {"ModelDeployment": [], "RetrainPolicy": []}
+    with here.with_standins() as (running, mlflow):
+        for count in sizes.services:
+            say(f"{count} deployments and {count} policies")
+            await services.register(mlflow, range(there, count))
+            await services.deploy(here.client, range(there, count))
+            await standing.settled(running)
+            there = count
+            for kind, grown in points.items():
+                looked = await standing.resync(running, count, kind)
+                await standing.settled(running)
+                grown.append(Grown(count, looked.seconds, looked.cpu, running.memory))
+                here.report.figures[f"{_plural(kind)}_p99"] = looked.p99 * 1000
+        rest = await standing.at_rest(running, here.audit, sizes.rest_seconds)
+        here.report.seen[f"writes at rest with {there} deployments and policies"] = rest
+    for kind, grown in points.items():
+        first, last = grown[0], grown[-1]
+        share = (last.cpu / first.cpu) / (last.count / first.count)
+        here.report.figures[f"{_plural(kind)}_growth"] = share
+        here.report.services[f"{_plural(kind)}, a look at all"] = grown
+
+
+def _plural(kind: str) -> str:
+    return {"ModelDeployment": "deployments", "RetrainPolicy": "policies"}[kind]
+
+
+def _calls(mlflow: str) -> dict[str, int]:
+    with urllib.request.urlopen(f"{mlflow}/calls", timeout=30) as answer:  # noqa: S310 our own address
+        return dict(json.loads(answer.read()))
+
+
+def _but_events(course: Course) -> int:
+    """Writes, those events left out that Kubernetes tells of Jobs and pods."""
+    return total(course.written) - sum(
+        count
+        for (who, _, resource), count in course.written.items()
+        if resource == "events" and who != standing.USER_AGENT
+    )
+
+
+def _seen(course: Course) -> dict[str, object]:
+    written = {" ".join(key): round(count / course.count, 2) for key, count in sorted(course.written.items())}
+    return {
+        "a second": course.rate,
+        "p50": course.latency(0.5),
+        "p99": course.latency(0.99),
+        "cpu": course.cpu,
+        "memory": course.memory,
+        "written for each": written,
+    }
+
+
+def _until_ready(log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not (log.exists() and "ready" in log.read_text()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"what plays the pods did not get ready: see {log}")
+        time.sleep(0.1)
+
+
+async def measured(sizes: Sizes, parts: frozenset[str], folder: Path) -> Report:
+    report = Report()
+    if "rates" in parts:
+        for count in sizes.rates:
+            async with bench(folder / f"rates-{count}", report) as here:
+                await rates(here, count)
+            report.write(OUT)
+    for name, part in (("growth", growth), ("restart", restart), ("services", served)):
+        if name in parts:
+            async with bench(folder / name, report) as here:
+                await part(here, sizes)
+            report.write(OUT)
+    return report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small numbers, to see that it works")
+    parts = ("rates", "growth", "restart", "services")
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts, help="measure only these")
+    parser.add_argument("--logs", type=Path, help="keep the logs of all processes in this new folder")
+    parsed = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = parsed.logs or Path(temporary) / "logs"
+        report = asyncio.Runner(loop_factory=uvloop.new_event_loop).run(
+            measured(QUICK if parsed.quick else Sizes(), frozenset(parsed.parts), folder)
+        )
+    print("\n".join(report.write(OUT)))
+    say(f"written: {OUT}/scale.json, scale.md, scale.png")
+
+
+if __name__ == "__main__":
+    main()
