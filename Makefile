@@ -52,11 +52,15 @@ lint: setup ## Style, types, import contracts
 .PHONY: test-unit
 test-unit: setup ## What needs no server: units, properties, conventions
 	@$(CLUSTER) bin helm >/dev/null
-	$(PY) -m pytest -n auto --dist loadfile tests/unit tests/property tests/conventions tests/check $(ARGS)
+	$(PY) -m pytest -n auto --dist loadfile tests/unit tests/property tests/conventions tests/check tests/museum $(ARGS)
 
 .PHONY: check
 check: setup ## Explore what the decisions do under crashes, stale reads, outages and edits (20 minutes)
 	$(PY) -m tests.check $(ARGS)
+
+.PHONY: museum
+museum: setup ## Take the operator's guards out one by one, and see who notices
+	$(PY) -m tests.museum $(ARGS)
 
 .PHONY: test-integration
 test-integration: setup ## Against real servers: kube-apiserver, MLflow

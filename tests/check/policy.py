@@ -164,10 +164,15 @@ def _history(was: Manifest, raw: Manifest) -> Iterator[str]:
 
 
 def _trainings(after: State) -> Iterator[str]:
-    made = [raw for raw in all_of(after, TRAINING) if names.LABEL_POLICY_UID in (raw["metadata"].get("labels") or {})]
-    running = [raw["metadata"]["name"] for raw in made if Status.of(raw).ended is None]
-    if len(running) > 1:
-        yield f"two trainings of one policy are open: {', '.join(running)}"
+    """What was made in a former life of the policy outlives it."""
+    running: dict[str, list[str]] = {}
+    for raw in all_of(after, TRAINING):
+        policy = (raw["metadata"].get("labels") or {}).get(names.LABEL_POLICY_UID)
+        if policy is not None and Status.of(raw).ended is None:
+            running.setdefault(policy, []).append(raw["metadata"]["name"])
+    for found in running.values():
+        if len(found) > 1:
+            yield f"two trainings of one policy are open: {', '.join(found)}"
 
 
 def _challenged(before: Registry, now: Registry, after: State) -> Iterator[str]:

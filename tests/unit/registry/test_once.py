@@ -1,4 +1,4 @@
-"""What is done once in MLflow, whoever asks and whatever becomes of the answers; ``tests/contract`` has the real one."""
+"""What is done once in MLflow, whoever asks and whatever becomes of answers; ``tests/contract`` has the real one."""
 
 from __future__ import annotations
 
