@@ -184,7 +184,7 @@ def _refused(scene: Scene, draft: Draft, version: str, purpose: Purpose, outcome
 def _served(scene: Scene, version: VersionInfo) -> ServedVersion:
     return ServedVersion(
         version=version.version,
-        image=scene.spec.image or scene.observed.settings.serving_image,
+        image=scene.observed.settings.serving_image,  # for as long as the spec names none
         digest=version.digest,
         run_id=version.run_id,
         model_root=version.model_root,

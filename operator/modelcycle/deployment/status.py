@@ -9,7 +9,7 @@ from modelcycle.api.v1alpha1.deployment import Candidate, DeploymentStatus, Serv
 from modelcycle.core.conditions import FALSE, TRUE, Judgement, is_true, merge
 from modelcycle.core.plan import Event, EventType
 from modelcycle.core.text import number_of, sentence
-from modelcycle.deployment import children, template
+from modelcycle.deployment import children
 from modelcycle.deployment.advice import advice
 from modelcycle.deployment.relations import TRIED
 from modelcycle.deployment.scene import DEGRADED, PROGRESSING, READY, STALLED, Draft, Finding, Scene
@@ -35,7 +35,6 @@ def counted(scene: Scene, draft: Draft) -> Draft:
 def _counted(scene: Scene, served: ServedVersion) -> ServedVersion:
     workload, endpoint = scene.workload(served.version), scene.mlflow
     seen = {
-        "image": template.image(scene.spec, served),
         "replicas": workload.replicas if workload else 0,
         "ready_replicas": workload.ready if workload else 0,
         "template_hash": children.template_hash(scene.resource, served, endpoint) if endpoint else served.template_hash,

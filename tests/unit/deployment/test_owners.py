@@ -245,10 +245,24 @@ def test_a_new_default_image_is_for_new_versions_only() -> None:
     world.settings = world.settings.model_copy(update={"serving_image": "serving:2"})
     world.challenge("2")
     world.until("half")
-    images = {
+    assert _images(world) == {"1": "serving:1", "2": "serving:2"}
+
+
+def test_an_image_that_is_taken_out_of_the_spec_again_is_gone() -> None:
+    world = World().serving()
+    world.document["image"] = "mine:2"
+    world.settle()
+    assert _images(world) == {"1": "mine:2"}
+    del world.document["image"]
+    world.settings = world.settings.model_copy(update={"serving_image": "serving:2"})
+    world.settle()
+    assert _images(world) == {"1": "serving:1"}
+
+
+def _images(world: World) -> dict[str, str]:
+    return {
         w.version: w.manifest["spec"]["template"]["spec"]["containers"][0]["image"] for w in world.workloads.values()
     }
-    assert images == {"1": "serving:1", "2": "serving:2"}
 
 
 def test_pods_of_a_lost_status_stay_until_something_serves() -> None:
