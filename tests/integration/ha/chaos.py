@@ -20,7 +20,7 @@ from tests.integration.ha.team import Lateness, Replica, Team, first
 HARD_SECONDS, SOFT_SECONDS = 20.0, 5.0  # the promise: after a kill or a freeze, after SIGTERM
 MADE_LATE = 3  # this test, the API server, and the replica: what delays one of them delays each, one after the other
 RENEW_SECONDS = 10.0  # after so long without a renewal a leader starts no write
-GIVE_UP_SECONDS = 120.0
+GIVE_UP_SECONDS = 300.0
 EPOLL = {"x86_64": {"232", "281"}, "aarch64": {"22"}}  # epoll_wait and epoll_pwait
 Say = Callable[[str], None]
 

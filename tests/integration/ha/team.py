@@ -62,7 +62,7 @@ class Team:
         lease = await self.lab.kube.get(LEASE, self.namespace, LEASE_NAME)
         return int(((lease or {}).get("spec") or {}).get("leaseTransitions") or 0)
 
-    async def leader(self, other_than: Sequence[Replica] = (), seconds: float = 90.0) -> Replica:
+    async def leader(self, other_than: Sequence[Replica] = (), seconds: float = 300.0) -> Replica:
         """The replica that holds the Lease, as soon as it is none of these."""
         async with asyncio.timeout(seconds):
             while True:
@@ -73,7 +73,7 @@ class Team:
 
     async def until_ready(self) -> None:
         """All replicas have filled their caches, so that one of them leads and the others are warm."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             for one in self.replicas:
                 while await self._status(one) != 200:  # noqa: ASYNC110
                     await asyncio.sleep(LOOK_SECONDS)
@@ -89,7 +89,7 @@ class Team:
         """Of all replicas, in the order of their arrival."""
         return sorted((entry for one in self.replicas for entry in one.journal.writes()), key=lambda entry: entry.at)
 
-    async def quiet(self, seconds: float = 2.0, within: float = 90.0) -> None:
+    async def quiet(self, seconds: float = 2.0, within: float = 300.0) -> None:
         """Until nobody has written anything for so many seconds."""
         async with asyncio.timeout(within):
             while any(one.journal.writes(time.monotonic() - seconds) for one in self.replicas):  # noqa: ASYNC110

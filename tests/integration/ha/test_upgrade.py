@@ -156,7 +156,7 @@ async def _switch(cluster: Cluster, team: Team, former: Version, version: Versio
     await former.replica.end(signal.SIGTERM)
     apply(cluster, version)
     await version.replica.operator.start()
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         while not version.replica.operator.is_on_duty():  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     await team.quiet(SETTLE_SECONDS)

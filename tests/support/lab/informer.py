@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from modelcycle.cluster.kinds import CHILDREN, OURS, SECRET, Kind
-from tests.support.lab.kube import Kube, Manifest
+from tests.support.lab.kube import Kube, KubeError, Manifest
 
 WATCHED = (*OURS, *CHILDREN, SECRET)
 LOOK_SECONDS = 0.5
+RELIST_SECONDS = 0.2
+AWAY = (404, 410, 429, 503)  # for a moment, where a CRD has just been replaced
 T = TypeVar("T")
 Listener = Callable[[Kind, str, Manifest], None]
 
@@ -20,7 +22,7 @@ Listener = Callable[[Kind, str, Manifest], None]
 class Informer:
     """``born`` remembers the uids of everything that ever was, so that what was made twice is seen.
 
-    ``failures``: of listeners; whoever waits gets them.
+    ``failures``: of listeners and of watches; whoever waits gets them.
     """
 
     def __init__(self, kube: Kube) -> None:
@@ -55,19 +57,46 @@ class Informer:
                 continue
         return result
 
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """A watch has."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.failures.append(error)
+
     async def run(self, kind: Kind, ready: asyncio.Event) -> None:
         """Follow one kind for ever."""
-        listing = await self.kube.list(kind)
-        for item in listing["items"]:
-            self._take(kind, "ADDED", item | {"kind": kind.name, "apiVersion": kind.api_version})
-        ready.set()
-        since = listing["metadata"]["resourceVersion"]
+        while True:
+            try:
+                listing = await self.kube.list(kind)
+                self._catch_up(kind, listing["items"])
+                ready.set()
+                await self._watch(kind, listing["metadata"]["resourceVersion"])
+            except KubeError as error:
+                if error.status not in AWAY:
+                    raise
+            await asyncio.sleep(RELIST_SECONDS)
+
+    async def _watch(self, kind: Kind, since: str) -> None:
+        """Until the server can't go on from there (410), as after a change of the CRD."""
         while True:
             async for event in self.kube.watch(kind, since):
                 if event["type"] == "ERROR":
-                    raise AssertionError(f"watch of {kind.plural}: {event['object']}")
+                    return
                 since = event["object"]["metadata"]["resourceVersion"]
                 self._take(kind, event["type"], event["object"])
+
+    def _catch_up(self, kind: Kind, items: Sequence[Manifest]) -> None:
+        there = {(item["metadata"]["namespace"], item["metadata"]["name"]) for item in items}
+        gone = [
+            raw
+            for namespace, objects in list(self._objects.items())
+            for (of, name), raw in list(objects.items())
+            if of == kind.name and (namespace, name) not in there
+        ]
+        for raw in gone:
+            self._take(kind, "DELETED", raw)
+        for item in items:
+            self._take(kind, "ADDED", item | {"kind": kind.name, "apiVersion": kind.api_version})
 
     def _take(self, kind: Kind, type_: str, raw: Manifest) -> None:
         metadata = raw["metadata"]
@@ -89,6 +118,8 @@ async def informer(kube: Kube) -> AsyncIterator[Informer]:
     informer = Informer(kube)
     ready = [asyncio.Event() for _ in WATCHED]
     tasks = [asyncio.create_task(informer.run(kind, event)) for kind, event in zip(WATCHED, ready, strict=True)]
+    for task in tasks:
+        task.add_done_callback(informer.ended)
     try:
         listed = asyncio.create_task(_all_set(ready))
         await asyncio.wait([listed, *tasks], return_when=asyncio.FIRST_COMPLETED)

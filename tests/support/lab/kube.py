@@ -92,6 +92,8 @@ class Kube:
         address = f"{self.credentials.server}{kind.path()}?watch=1&resourceVersion={since}"
         patience = aiohttp.ClientTimeout(total=None)
         async with self.session.get(address, headers=self.headers, timeout=patience) as answer:
+            if answer.status >= 400:
+                raise KubeError(answer.status, await answer.text())
             # Not readline(): an object may be longer than a line may be there.
             rest = b""
             async for chunk in answer.content.iter_any():
