@@ -52,7 +52,7 @@ lint: setup ## Style, types, import contracts
 .PHONY: test-unit
 test-unit: setup ## What needs no server: units, properties, conventions
 	@$(CLUSTER) bin helm >/dev/null
-	$(PY) -m pytest -n auto --dist loadfile tests/unit tests/property tests/conventions tests/check tests/museum $(ARGS)
+	$(PY) -m pytest -n auto --dist loadfile tests/unit tests/property tests/conventions tests/check tests/museum tests/transitions $(ARGS)
 
 .PHONY: check
 check: setup ## Explore what the decisions do under crashes, stale reads, outages and edits (20 minutes)
@@ -100,6 +100,7 @@ images: setup ## Build the container images (REPOSITORY=... pushes them there)
 .PHONY: crds
 crds: setup ## Generate crds/ and the API reference from the models
 	$(PY) -m modelcycle.api.schema
+	$(PY) -m tests.transitions.page
 
 .PHONY: manifests
 manifests: crds ## Generate manifests/ from the chart

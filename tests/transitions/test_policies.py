@@ -1,0 +1,16 @@
+"""What a RetrainPolicy's fields change, while it watches and in each phase of a cycle."""
+
+from __future__ import annotations
+
+from tests.transitions.check import Findings
+from tests.transitions.map_policy import MAP
+from tests.transitions.policies import SCENES
+
+
+def test_exactly_what_is_mapped_changes() -> None:
+    findings = Findings(MAP)
+    for scene in SCENES:
+        findings.play(scene)
+    assert findings.wrong == []
+    assert findings.unseen(MAP.leaves) == []
+    assert findings.played > 800

@@ -1,0 +1,16 @@
+"""What a ModelTraining's fields change, in lives that go well and badly."""
+
+from __future__ import annotations
+
+from tests.transitions.check import Findings
+from tests.transitions.map_training import MAP
+from tests.transitions.trainings import SCENES
+
+
+def test_exactly_what_is_mapped_changes() -> None:
+    findings = Findings(MAP)
+    for scene in SCENES:
+        findings.play(scene)
+    assert findings.wrong == []
+    assert findings.unseen(MAP.leaves) == []
+    assert findings.played > 600
