@@ -58,6 +58,18 @@ async def test_the_oldest_of_several_runs_wins_and_the_others_are_ended(
     assert proxy.api_calls() == ["POST runs/search"], "a healed duplicate is left alone"
 
 
+async def test_of_several_runs_the_one_that_pods_log_to_wins(registry: Registry, api: Api, unique: str) -> None:
+    """Two leaders made a run each; the Job of the later one was made, and its status was not."""
+    first = await registry.run(unique)
+    body = {"experiment_id": first.experiment_id, "start_time": 9_999_999_999_999}
+    used = (await api.post("runs/create", **body, tags=[{"key": TAG_UID, "value": unique}]))["run"]["info"]["run_id"]
+    effect = EnsureRun(ENDPOINT, "contract", f"run of {unique}", unique, (), keep=used)
+    assert (await registry.carry_out(effect)).run_id == used
+    ended = (await api.get("runs/get", run_id=first.run_id))["run"]
+    assert ended["info"]["status"] == "KILLED"
+    assert {"key": TAG_DUPLICATE_OF, "value": used} in ended["data"]["tags"]
+
+
 @pytest.mark.parametrize("fault", [Fault.CUT, Fault.SILENT])
 async def test_a_creation_whose_answer_got_lost_is_found_again(
     registry: Registry, api: Api, proxy: FaultyProxy, unique: str, fault: Fault, impatient: None

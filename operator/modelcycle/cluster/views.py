@@ -18,7 +18,7 @@ from modelcycle.api.v1alpha1.retrain_status import RetrainStatus
 from modelcycle.api.v1alpha1.training import TrainingSpec, TrainingStatus
 from modelcycle.cluster import kinds
 from modelcycle.cluster.kinds import Kind
-from modelcycle.constants import ANNOTATION_SPEC_HASH, ENV_DEADLINE
+from modelcycle.constants import ANNOTATION_SPEC_HASH, ENV_DEADLINE, ENV_RUN_ID
 from modelcycle.core.observed import ContainerView, DeploymentView, JobView, ObjectView, PodView, Resource
 from modelcycle.core.plan import Manifest
 from modelcycle.core.text import clip
@@ -92,7 +92,8 @@ def job_view(raw: Manifest) -> JobView:
         created=_created(raw),
         suspended=bool(spec.get("suspend", False)),
         deadline=spec.get("activeDeadlineSeconds"),
-        told_deadline=_told_deadline(spec),
+        told_deadline=int(told) if (told := _told_by(spec, ENV_DEADLINE) or "").isdecimal() else None,
+        run_id=_told_by(spec, ENV_RUN_ID),
         active=int(status.get("active", 0)),
         start_time=_time(status.get("startTime")),
         completion_time=_time(status.get("completionTime")),
@@ -103,11 +104,12 @@ def job_view(raw: Manifest) -> JobView:
     )
 
 
-def _told_deadline(spec: Manifest) -> int | None:
+def _told_by(spec: Manifest, variable: str) -> str | None:
+    """What a Job's pods are told by an environment variable."""
     containers = ((spec.get("template") or {}).get("spec") or {}).get("containers") or ()
     variables = (one for container in containers for one in container.get("env") or ())
-    told = (one.get("value") for one in variables if one.get("name") == ENV_DEADLINE)
-    return next((int(value) for value in told if value is not None and value.isdecimal()), None)
+    told = (one.get("value") for one in variables if one.get("name") == variable)
+    return next((str(value) for value in told if value is not None), None)
 
 
 def deployment_view(raw: Manifest) -> DeploymentView:

@@ -76,7 +76,10 @@ class PodView:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """``deadline``: its activeDeadlineSeconds; ``told_deadline``: what its pods were told of it when it was made."""
+    """``deadline``: its activeDeadlineSeconds; ``told_deadline``: what its pods were told of it when it was made.
+
+    ``run_id``: the MLflow run that its pods were told to log to.
+    """
 
     namespace: str
     name: str
@@ -87,6 +90,7 @@ class JobView:
     suspended: bool = False
     deadline: int | None = None
     told_deadline: int | None = None
+    run_id: str | None = None
     active: int = 0
     start_time: datetime | None = None
     completion_time: datetime | None = None

@@ -56,7 +56,8 @@ class VersionInfo:
 class EnsureRun(Effect):
     """Find the run tagged with ``uid``, or create it. Result: ``RunInfo``.
 
-    Of several, the oldest is kept and the others are ended and tagged ``duplicate-of``.
+    Of several, ``keep``, or else the oldest, is kept, the others are ended and tagged ``duplicate-of``. ``keep``: the
+    run that pods were told to log to already.
     """
 
     endpoint: str
@@ -64,6 +65,7 @@ class EnsureRun(Effect):
     name: str
     uid: str
     tags: Tags
+    keep: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

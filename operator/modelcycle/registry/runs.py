@@ -46,9 +46,9 @@ class Runs:
         ``runs/search`` (see ``Tries``). For each duplicate, once: ``runs/log-batch`` and ``runs/update``.
         """
         experiment = await self._experiment(effect.experiment)
-        if await self._tries.is_first(experiment, effect.uid):
+        if effect.keep is None and await self._tries.is_first(experiment, effect.uid):
             return self._remembered(await self._create(experiment, effect))
-        run, duplicates = oldest(await self._search(experiment, effect.uid))
+        run, duplicates = chosen(await self._search(experiment, effect.uid), effect.keep)
         for duplicate in duplicates:
             await self._end(duplicate.info.run_id, RunStatus.KILLED, _duplicate_of(run))
         return self._remembered(run or await self._create(experiment, effect))
@@ -160,11 +160,11 @@ class Runs:
         return info
 
 
-def oldest(runs: Sequence[Run]) -> tuple[Run | None, tuple[Run, ...]]:
+def chosen(runs: Sequence[Run], keep: str | None = None) -> tuple[Run | None, tuple[Run, ...]]:
     """The run that counts, and the others that are to be ended: those that are tagged as duplicates are out already."""
     alive = sorted(
-        (run for run in runs if run.data.tag(TAG_DUPLICATE_OF) is None),
-        key=lambda run: (run.info.start_time, run.info.run_id),
+        (run for run in runs if run.info.run_id == keep or run.data.tag(TAG_DUPLICATE_OF) is None),
+        key=lambda run: (run.info.run_id != keep, run.info.start_time, run.info.run_id),
     )
     return (alive[0] if alive else None), tuple(alive[1:])
 

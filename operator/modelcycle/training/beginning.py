@@ -103,4 +103,5 @@ def _ensure_run(case: Case) -> EnsureRun:
         name=training.name,
         uid=training.uid,
         tags=identity.run_tags(case.observed.settings.cluster_id, training, case.status.key or ""),
+        keep=next((job.run_id for job in case.observed.jobs if job.run_id), None),
     )

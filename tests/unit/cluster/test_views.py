@@ -147,6 +147,7 @@ def test_why_and_when_a_job_ended() -> None:
     ("variables", "told"),
     [
         pytest.param([{"name": "A", "value": "x"}, {"name": ENV_DEADLINE, "value": "60"}], 60, id="told"),
+        pytest.param([{"name": ENV_DEADLINE, "value": "soon"}], None, id="no number"),
         pytest.param([{"name": ENV_DEADLINE, "valueFrom": {}}], None, id="not by a value"),
         pytest.param([], None, id="not told"),
     ],

@@ -11,7 +11,7 @@ from modelcycle.errors import Unusable
 from modelcycle.registry.answers import LoggedModelFields, Run, RunFields, Tag, Tagged, Version
 from modelcycle.registry.logged import finished, the_onnx_one
 from modelcycle.registry.mlmodel import ModelDescription
-from modelcycle.registry.runs import oldest
+from modelcycle.registry.runs import chosen
 from modelcycle.registry.versions import first
 
 
@@ -22,18 +22,21 @@ def run(run_id: str, start: int, *, duplicate: bool = False) -> Run:
 
 
 @pytest.mark.parametrize(
-    ("runs", "kept", "ended"),
+    ("runs", "keep", "kept", "ended"),
     [
-        pytest.param([], None, [], id="none"),
-        pytest.param([run("a", 1)], "a", [], id="one"),
-        pytest.param([run("b", 2), run("a", 1), run("c", 3)], "a", ["b", "c"], id="the oldest wins"),
-        pytest.param([run("b", 1), run("a", 1)], "a", ["b"], id="of the same time the lower id"),
-        pytest.param([run("b", 2), run("a", 1, duplicate=True)], "b", [], id="a known duplicate is out"),
-        pytest.param([run("a", 1, duplicate=True)], None, [], id="a duplicate whose original was deleted"),
+        pytest.param([], None, None, [], id="none"),
+        pytest.param([run("a", 1)], None, "a", [], id="one"),
+        pytest.param([run("b", 2), run("a", 1), run("c", 3)], None, "a", ["b", "c"], id="the oldest wins"),
+        pytest.param([run("b", 1), run("a", 1)], None, "a", ["b"], id="of the same time the lower id"),
+        pytest.param([run("b", 2), run("a", 1, duplicate=True)], None, "b", [], id="a known duplicate is out"),
+        pytest.param([run("a", 1, duplicate=True)], None, None, [], id="a duplicate whose original was deleted"),
+        pytest.param([run("b", 2), run("a", 1)], "b", "b", ["a"], id="the one that pods log to"),
+        pytest.param([run("b", 2, duplicate=True), run("a", 1)], "b", "b", ["a"], id="also where it is a duplicate"),
+        pytest.param([run("b", 2), run("a", 1)], "c", "a", ["b"], id="the one that pods log to is gone"),
     ],
 )
-def test_the_oldest_run_counts(runs: list[Run], kept: str | None, ended: list[str]) -> None:
-    one, others = oldest(runs)
+def test_the_oldest_run_counts(runs: list[Run], keep: str | None, kept: str | None, ended: list[str]) -> None:
+    one, others = chosen(runs, keep)
     assert (one.info.run_id if one else None) == kept
     assert [other.info.run_id for other in others] == ended
 

@@ -28,6 +28,15 @@ def test_the_run_goes_to_the_status_with_the_job_whose_pod_logs_to_it() -> None:
     assert {"name": "MLFLOW_RUN_ID", "value": "run1"} in variables
 
 
+def test_the_run_of_a_job_whose_status_was_not_written_is_kept() -> None:
+    world = World()
+    world.see_job(1, run_id="run1")
+    world.settle()
+    assert [effect.keep for effect in world.asked if isinstance(effect, EnsureRun)] == ["run1"]
+    assert world.status.run is not None
+    assert [attempt.number for attempt in world.status.attempts] == [1]
+
+
 def test_a_spec_that_was_trained_before_needs_no_pod() -> None:
     world = World()
     world.answers[FindRegistered] = Outcome(NOW, VERSION)
