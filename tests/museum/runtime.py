@@ -178,7 +178,7 @@ EXHIBITS = (
         "one worker for each key",
         Bug.TWO_LEADERS,
         lets_two_work_on_a_key,
-        Suite("runtime/test_queue.py", "test_no_two_workers"),
+        Suite("runtime/test_queue.py", "test_a_key_that_is_added_while_it_is_worked_on"),
     ),
     Exhibit(
         "changes during a pass",
