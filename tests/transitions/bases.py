@@ -131,7 +131,7 @@ FULL_POLICY: Spec = {
         },
         {
             "name": "moved",
-            "drift": {"of": "Predictions", "window": {"time": "2d"}, "threshold": "0.4", "minRows": 150},
+            "drift": {"of": "Predictions", "window": {"time": "2d"}, "threshold": "0.03", "minRows": 150},
             "persistence": {"time": "9d"},
         },
         {"name": "weekly", "schedule": {"cron": "30 5 * * MON", "timeZone": "America/New_York"}},

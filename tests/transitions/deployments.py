@@ -42,8 +42,8 @@ _TRAFFIC = {
 
 def _scenes(size: str, spec: Spec) -> list[Scene]:
     def scene(title: str, before: tuple[Action, ...], after: tuple[Action, ...], **more: Any) -> Scene:
-        more = {"registry": SERVED, "about": ROLLING} | more
-        return Scene(f"{size}, {title}", KIND, NAME, spec, before, after, **more)
+        given: dict[str, Any] = {"registry": SERVED, "about": ROLLING, **more}
+        return Scene(f"{size}, {title}", KIND, NAME, spec, before, after, **given)
 
     return [
         scene("made", (), (settled, ticks(1)), born=True, about=("model", "replicas") if size == "full" else ()),

@@ -60,7 +60,6 @@ def withheld(*names: str) -> Row:
 
 # What of a training's data and place its gate has, too.
 _OF_THE_GATE = {
-    "data[].name": (f"{GATE}.volumeMounts", f"{GATE_POD}.volumes"),
     "data[].path": (f"{GATE}.volumeMounts", f"{RULES}.table"),
     "data[].persistentVolumeClaim.claimName": (f"{GATE_POD}.volumes",),
     "data[].persistentVolumeClaim.subPath": (f"{GATE}.volumeMounts",),

@@ -84,8 +84,8 @@ def _scenes(size: str, spec: Spec) -> list[Scene]:
         scene(
             "after a cycle",
             (*watching, seen(*BAD)),
-            (settled, seen(*BAD_AGAIN), ticks(1), ticks(5)),
-            about=("deployment", "mode", "suspend", "triggers", "historyLimit", *GUARDS),
+            (settled, seen(*BAD_AGAIN), ticks(1), ticks(8)),
+            about=("mode", "suspend", "historyLimit", *GUARDS),
         ),
         scene(
             "the distribution moves",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from modelcycle import constants as names
@@ -122,9 +122,9 @@ def _binned(mine: tuple[Rows, ...], label: str, tick: int) -> Iterator[Series]:
         yield _series(tick, mine, amount, **{label: "one", "bin": str(number)})
 
 
-def _series(tick: int, mine: tuple[Rows, ...], amount: object, **labels: str) -> Series:
-    of = amount if callable(amount) else float
+def _series(tick: int, mine: tuple[Rows, ...], amount: Callable[[Rows], float], **labels: str) -> Series:
     points = tuple(
-        (moment(number).timestamp(), sum(of(one) for one in mine if one.tick <= number)) for number in range(tick + 1)
+        (moment(number).timestamp(), sum(amount(one) for one in mine if one.tick <= number))
+        for number in range(tick + 1)
     )
     return Series(tuple(sorted(labels.items())), points)

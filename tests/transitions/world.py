@@ -72,7 +72,7 @@ class TransitionWorld(World):
         return self._tick(state).after
 
     # --- Kubernetes ---------------------------------------------------------------------------------------------------
-    def happenings(self, state: State) -> Iterator[Happening]:  # type: ignore[override]
+    def happenings(self, state: State) -> Iterator[Happening]:
         found = [one for one in _happenings(state) if not any(word in one.told for word in self.script.held)]
         for one in found:
             if one.accident and any(word in one.told for word in self.script.accidents):
@@ -80,7 +80,7 @@ class TransitionWorld(World):
         yield from (one for one in found if not one.accident)
 
     # --- MLflow and Prometheus ----------------------------------------------------------------------------------------
-    def carry_out(self, kept: Registry, effect: Effect) -> tuple[Registry, object]:  # type: ignore[override]
+    def carry_out(self, kept: Registry, effect: Effect) -> tuple[Registry, object]:
         if isinstance(effect, KeepConfigMap):
             return kept, _digest(effect)
         after, value = registry.carry_out(kept, effect)

@@ -10,7 +10,7 @@ import pytest
 from modelcycle.cluster.kinds import CHILDREN, JOB, MODEL_DEPLOYMENT, MODEL_TRAINING, RETRAIN_POLICY, Kind
 from tests.crash.life import DEPLOYMENT, FIRST, LAST, POLICY, Life, policy_spec, serve, train
 from tests.crash.sweep import Setting
-from tests.support.lab.kube import Manifest
+from tests.support.lab.kube import KubeError, Manifest
 from tests.transitions.effects import covers
 from tests.transitions.leaves import differing
 from tests.transitions.maps import MAPS
@@ -68,12 +68,16 @@ def conditions(life: Life, kind: Kind, name: str) -> set[str]:
 
 async def change(life: Life, kind: Kind, name: str, spec: Manifest) -> int:
     """Put ``spec`` in place of what there is; gives its generation."""
-    raw = await life.informer.kube.get(kind, life.namespace, name)
-    assert raw is not None
-    path = kind.path(life.namespace, name)
-    body = {"apiVersion": raw["apiVersion"], "kind": raw["kind"], "metadata": raw["metadata"], "spec": spec}
-    answer = await life.informer.kube.request("PUT", path, body)
-    return int(answer["metadata"]["generation"])
+    while True:
+        raw = await life.informer.kube.get(kind, life.namespace, name)
+        assert raw is not None
+        try:
+            answer = await life.informer.kube.request("PUT", kind.path(life.namespace, name), raw | {"spec": spec})
+        except KubeError as error:
+            if error.status != 409:  # the operator has written the status in between
+                raise
+        else:
+            return int(answer["metadata"]["generation"])
 
 
 async def comes_to(life: Life, condition: Any, what: str) -> None:
