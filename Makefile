@@ -77,6 +77,12 @@ ha: setup ## Kill, freeze and upgrade replicas of the operator, with 200 resourc
 	@$(CLUSTER) bin kube-apiserver >/dev/null
 	MODELCYCLE_HA=all $(PY) -m pytest tests/integration/ha tests/integration/core/test_silence.py $(ARGS)
 
+.PHONY: bench-scale
+bench-scale: setup ## How many resources one operator carries, beside bare Jobs: out/bench/scale.json (45 minutes)
+	@$(CLUSTER) bin kwok >/dev/null
+	@$(CLUSTER) bin kube-apiserver >/dev/null
+	$(PY) -m benchmarks.scale $(ARGS)
+
 .PHONY: test-e2e
 test-e2e: setup ## With real pods in a real cluster
 	$(PY) -m pytest tests/torch e2e $(ARGS)
