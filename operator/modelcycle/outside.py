@@ -23,7 +23,6 @@ from modelcycle.sending import asks_when_sending
 from modelcycle.settings import Endpoint
 
 ANSWER_SECONDS = 10.0
-NOT_BINARY = frozenset({"text/html", "application/json"})
 DOWNLOAD_SECONDS = 1800.0
 SILENCE_SECONDS = 30.0
 CHUNK_BYTES = 1 << 20
@@ -113,10 +112,10 @@ class HttpEndpoint:
                 return HttpAnswer(asked, response.status, await self._read(asked, response))
 
     @asynccontextmanager
-    async def download(self, path: str, *, binary: bool = False) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def download(self, path: str, *, never: frozenset[str] = frozenset()) -> AsyncIterator[AsyncIterator[bytes]]:
         """A file's content, chunk by chunk. Raises ``NotFound``, ``Unavailable``, ``Refused``.
 
-        ``binary``: it can't be a page or JSON, which would be of something on the way.
+        ``never``: content types that the file can't have, so that they are of something on the way.
         """
         asked = f"{self.name}: GET {path}"
         patience = aiohttp.ClientTimeout(total=DOWNLOAD_SECONDS, sock_connect=ANSWER_SECONDS, sock_read=SILENCE_SECONDS)
@@ -129,7 +128,7 @@ class HttpEndpoint:
                     raise NotFound(f"{asked}: there is no such file")
                 if response.status != 200:
                     raise failure(HttpAnswer(asked, response.status, await self._read(asked, response)))
-                if binary and response.content_type in NOT_BINARY:
+                if response.content_type in never:
                     raise Unavailable(f"{asked}: {response.content_type} came instead of the file")
                 yield response.content.iter_chunked(CHUNK_BYTES)
 

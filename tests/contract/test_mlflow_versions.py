@@ -156,10 +156,11 @@ async def test_wherever_it_fails_nothing_is_registered_and_later_all_is(
     assert len((await registry.carry_out(effect)).files) == FILES
 
 
+@pytest.mark.parametrize("path", ["model.onnx", "MLmodel", "baseline.json"])
 async def test_a_file_that_something_on_the_way_replaces_is_noticed(
-    registry: Registry, api: Api, proxy: FaultyProxy, trained: RunInfo, unique: str
+    registry: Registry, api: Api, proxy: FaultyProxy, trained: RunInfo, unique: str, path: str
 ) -> None:
-    proxy.fail(Fault.HTML, "model.onnx")
+    proxy.fail(Fault.HTML, path)
     with pytest.raises(Unavailable, match="text/html came instead of the file"):
         await registry.carry_out(registration(trained, unique))
 

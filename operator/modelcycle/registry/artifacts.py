@@ -20,6 +20,8 @@ from modelcycle.registry.mlmodel import MALFORMED
 MAX_FILES = 40
 MAX_PATH = 128 - len("modelcycle/")
 SMALL_BYTES = 1 << 20
+NO_PAGE = frozenset({"text/html"})
+NOT_BINARY = NO_PAGE | {"application/json"}
 HASHED_IN_THREAD = 1 << 17
 
 
@@ -62,7 +64,7 @@ class Artifacts:
     async def content(self, root: str, path: str) -> bytes:
         """A small file. Raises ``Unusable`` (ModelMalformed) when it is missing or larger than 1 MiB."""
         body = bytearray()
-        async with self._opened(root, path) as chunks:
+        async with self._opened(root, path, never=NO_PAGE) as chunks:
             async for chunk in chunks:
                 body += chunk
                 if len(body) > SMALL_BYTES:
@@ -85,14 +87,16 @@ class Artifacts:
         Raises ``Unusable`` (ModelMalformed) for a path that can't be kept, or leads elsewhere.
         """
         search = WeightsBeside()
-        async with self._opened(root, path_below("", FileFields(path=path)), binary=True) as chunks:
+        async with self._opened(root, path_below("", FileFields(path=path)), never=NOT_BINARY) as chunks:
             recorded = await _digested(chunks, prefix + path, search.see)
         return recorded, search.found
 
     @asynccontextmanager
-    async def _opened(self, root: str, path: str, *, binary: bool = False) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def _opened(
+        self, root: str, path: str, *, never: frozenset[str] = frozenset()
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
         try:
-            async with self._client.download(f"{store_path(root)}/{path}", binary=binary) as chunks:
+            async with self._client.download(f"{store_path(root)}/{path}", never=never) as chunks:
                 yield chunks
         except NotFound as error:
             raise Unusable(MALFORMED, f"{root} has no file {path}: log the model again") from error

@@ -57,9 +57,11 @@ class MlflowClient:
         """Files and folders right below a path of the artifact store; an absent folder is an empty listing."""
         return self._understood(await self._http.request("GET", ARTIFACTS, params={"path": path}), expected)
 
-    def download(self, path: str, *, binary: bool = False) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The content of a path of the artifact store, as it comes. ``binary``: neither a page nor JSON."""
-        return self._http.download(f"{ARTIFACTS}/{quote(path)}", binary=binary)
+    def download(
+        self, path: str, *, never: frozenset[str] = frozenset()
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The content of a path of the artifact store, as it comes. ``never``: content types that it can't have."""
+        return self._http.download(f"{ARTIFACTS}/{quote(path)}", never=never)
 
     def _understood(self, answer: HttpAnswer, expected: type[AnswerT]) -> AnswerT:
         payload = answer.json
