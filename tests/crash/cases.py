@@ -12,7 +12,7 @@ from tests.crash.signatures import Access, Named, is_event, is_repetition, watch
 
 RELIST_SECONDS = 4
 RELISTS = MappingProxyType({"--relist-seconds": str(RELIST_SECONDS)})
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 LONG_PATIENCE_SECONDS = 600.0
 CALM_SECONDS = 1.5  # longer than the first pause before a new try
 SILENCE_SECONDS = 60.0

@@ -26,7 +26,7 @@ class Life:
     informer: Informer
     prometheus: FakePrometheus
     registry: RegistryView
-    patience: float = 60.0
+    patience: float = 300.0
 
     @property
     def model(self) -> str:

@@ -138,13 +138,16 @@ async def learn(lab: Lab) -> Reference:
 
 # --- a case ----------------------------------------------------------------------------------------------------------
 async def run_cases(lab: Lab, reference: Reference, cases: Sequence[Case], at_once: int, say: Say) -> list[Verdict]:
-    """All cases, so many side by side; ``say`` hears of each that ended."""
-    places = asyncio.Semaphore(at_once)
+    """All cases, so many of each kind side by side; ``say`` hears of each that ended.
+
+    Whole lives mostly wait, for answers that never come and for pauses between tries; kills mostly compute.
+    """
+    places = {throughout: asyncio.Semaphore(at_once) for throughout in (True, False)}
     ended = 0
 
     async def one(number: int, case: Case) -> Verdict:
         nonlocal ended
-        async with places:
+        async with places[case.throughout]:
             started = asyncio.get_running_loop().time()
             verdict = await _tried(lab, reference, case, f"case-{number}")
             seconds = asyncio.get_running_loop().time() - started
