@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.transitions.check import Findings
 from tests.transitions.map_training import MAP
 from tests.transitions.trainings import SCENES
+
+pytestmark = pytest.mark.timeout(1800)  # a minute of work, and machines that have other things to do
 
 
 def test_exactly_what_is_mapped_changes() -> None:
