@@ -153,8 +153,9 @@ async def restart(here: Bench, sizes: Sizes) -> None:
     with here.with_standins() as (running, _):
         await trainings(here.client, here.audit, running, sizes.live, "live", "hold", runs)
         await standing.settled(running)
+    began = time.monotonic()
     with here.with_standins() as (running, _):
-        here.report.figures["restart_5000"] = await standing.until_all_seen(running, sizes.live)
+        here.report.figures["restart_5000"] = await standing.until_all_seen(running, sizes.live) - began
 
 
 async def served(here: Bench, sizes: Sizes) -> None:
