@@ -52,6 +52,7 @@ MAP = Map(
             (
                 f"{ORDERS}.model",
                 "MoveAlias.model",
+                "ClaimModel.model",
                 "SetVersionTags.model",
                 "asks.mlflow.for",
             ),

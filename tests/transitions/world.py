@@ -11,7 +11,7 @@ from modelcycle.core.hashing import sha256
 from modelcycle.core.plan import Effect, Manifest
 from modelcycle.errors import Missing
 from modelcycle.metricstore.port import MetricQuery
-from modelcycle.registry.port import ModelFact, ModelReading, RegisterModel, VersionInfo
+from modelcycle.registry.port import RegisterModel, VersionInfo
 from modelcycle.settings import Endpoints, MlflowEndpoint, PrometheusEndpoint, Settings
 from modelcycle.training.effects import KeepConfigMap
 from tests.check import environment, registry
@@ -95,8 +95,6 @@ class TransitionWorld(World):
 
     def _read(self, state: State, known: Known) -> Known:
         request = VALUES[known.request]
-        if isinstance(request, ModelFact) and request.model != registry.MODEL:
-            return known._replace(time=state.time, value=VALUES.number(ModelReading(exists=False)), error=ABSENT)
         if not isinstance(request, MetricQuery):
             return super()._read(state, known)
         value = answer(request, self.script.telemetry, state.time)
