@@ -13,8 +13,12 @@ from modelcycle.training.status import Stage, warnings, with_stage
 
 TrainingObserved = Observed[TrainingSpec, TrainingStatus]
 TrainingPlan = Plan[TrainingStatus]
-MOMENT = timedelta(seconds=5)
-BRIEF = timedelta(seconds=2)
+# What is said of a stage only once it has lasted so long. Many at once may wait for their turn for a while, and none of
+# them has anything to say: that MLflow fails is said at once. A success is to be in the status soon, and a pod that
+# runs is what its user waits to see.
+MOMENT_TO_PREPARE = timedelta(seconds=30)
+MOMENT_TO_REGISTER = timedelta(seconds=10)
+MOMENT_TO_RUN = timedelta(seconds=2)
 SUSPENDED = Stage("Suspended", "Suspended by spec.suspend; set it to false to go on.", suspended=True)
 
 
@@ -54,7 +58,7 @@ class Case:
         events: tuple[Event, ...] = (),
         look_again: timedelta | None = None,
         since: datetime | None = None,
-        moment: timedelta = MOMENT,
+        moment: timedelta = MOMENT_TO_PREPARE,
     ) -> TrainingPlan:
         """``since``: when a stage began that mostly is over in a ``moment``. Before that it is not worth a write.
 
@@ -69,7 +73,7 @@ class Case:
         return Plan(status=status, apply=apply, effects=effects, events=told, look_again=look_again)
 
 
-def passing(since: datetime | None, now: datetime, moment: timedelta = MOMENT) -> timedelta | None:
+def passing(since: datetime | None, now: datetime, moment: timedelta) -> timedelta | None:
     """For how long a stage that began ``since`` may yet be over by itself; a clock ahead of ours is not waited for."""
     if since is None or not timedelta(0) <= now - since < moment:
         return None

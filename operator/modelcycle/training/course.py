@@ -9,7 +9,7 @@ from modelcycle.core.observed import JobView, PodView, awaits_last_words
 from modelcycle.core.plan import Event, Manifest, Plan
 from modelcycle.settings import MlflowEndpoint
 from modelcycle.training import attempts, children
-from modelcycle.training.case import BRIEF, SUSPENDED, Case, TrainingPlan
+from modelcycle.training.case import MOMENT_TO_RUN, SUSPENDED, Case, TrainingPlan
 from modelcycle.training.ending import completed, failed, over, register, retrying, with_pod_facts
 from modelcycle.training.failures import may_retry, train_container
 from modelcycle.training.kept import COPYING, keep, kept
@@ -121,9 +121,10 @@ def _under_way(
         running = Stage("Running", f"Attempt {number} runs on node {attempt.node}.")
         container = train_container(pod)
         ran_since = container.started_at if container else None
-        return case.plan(running, apply=apply, since=ran_since, moment=BRIEF)
+        return case.plan(running, apply=apply, since=ran_since, moment=MOMENT_TO_RUN)
     pending = Stage("Pending", f"Attempt {number} is starting" + (f" on node {attempt.node}." if attempt.node else "."))
-    return case.plan(pending, apply=apply, look_again=NO_POD_GRACE, since=pod.created if pod else job.created)
+    since = pod.created if pod else job.created
+    return case.plan(pending, apply=apply, look_again=NO_POD_GRACE, since=since, moment=MOMENT_TO_RUN)
 
 
 def _adjusted(case: Case, endpoint: MlflowEndpoint, run_id: str, job: JobView, number: int) -> tuple[Manifest, ...]:

@@ -9,7 +9,7 @@ from modelcycle.core.observed import JobView, PodView
 from modelcycle.core.plan import Effect, Event, EventType, Plan, Ref
 from modelcycle.registry.port import EndRun, RegisterModel, RunStatus, SetAlias, VersionInfo
 from modelcycle.training import attempts, children, identity
-from modelcycle.training.case import Case, TrainingPlan, asking, passing
+from modelcycle.training.case import MOMENT_TO_REGISTER, Case, TrainingPlan, asking, passing
 from modelcycle.training.failures import may_retry, train_container
 from modelcycle.training.status import Stage
 from modelcycle.training.termination import parse
@@ -49,7 +49,7 @@ def register(case: Case, record: Attempt, since: datetime | None = None) -> Trai
         return over(case, reason, f"the model can't be registered: {outcome.error}")
     if outcome is None or not outcome.ok:
         stage = asking(outcome, "Registering the model", REGISTERING)
-        return case.plan(stage, effects=(effect,), since=since if outcome is None else None)
+        return case.plan(stage, effects=(effect,), since=None if outcome else since, moment=MOMENT_TO_REGISTER)
     version: VersionInfo = outcome.value
     if run is not None and version.run_id != run.id:  # of this training's former life, registered since it looked
         return already_registered(case, version)
@@ -82,15 +82,15 @@ def _set_alias(case: Case, version: VersionInfo, since: datetime | None) -> Trai
     if outcome is not None and outcome.ok:
         return None
     stage = asking(outcome, f"Setting alias {alias.value}", REGISTERING)
-    return case.plan(stage, effects=(effect,), since=since if outcome is None else None)
+    return case.plan(stage, effects=(effect,), since=None if outcome else since, moment=MOMENT_TO_REGISTER)
 
 
 def _registered_well(case: Case, record: Attempt, version: VersionInfo, since: datetime) -> TrainingPlan:
     """``since``: when it was registered. The end of its run is told with it, unless that takes time."""
     message = f"{version.model} version {version.version} is registered, trained in attempt {record.number}."
     status, ending = _close_run(case, RunStatus.FINISHED)
-    if ending and case.outcome(ending[0]) is None and passing(since, case.now) is not None:
-        return case.plan(REGISTERING, effects=ending, since=since)
+    if ending and case.outcome(ending[0]) is None and passing(since, case.now, MOMENT_TO_REGISTER) is not None:
+        return case.plan(REGISTERING, effects=ending, since=since, moment=MOMENT_TO_REGISTER)
     status = status.evolve(completion_time=case.now)
     event = Event("Registered", message, transition=f"registered-{version.version}")
     stage = Stage("Registered", message, succeeded=True)

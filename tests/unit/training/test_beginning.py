@@ -12,7 +12,7 @@ from modelcycle.core.plan import Outcome
 from modelcycle.registry.port import EnsureRun, FindRegistered
 from modelcycle.settings import Endpoints, MlflowEndpoint, Settings
 from modelcycle.training.beginning import not_allowed
-from modelcycle.training.case import MOMENT
+from modelcycle.training.case import MOMENT_TO_PREPARE
 from modelcycle.training.effects import KeepConfigMap
 from tests.unit.training.world import NOW, SETTINGS, VERSION, World
 
@@ -117,7 +117,7 @@ def test_a_suspended_training_takes_the_content_when_it_goes_on() -> None:
     [
         pytest.param(0, ["", "", "Attempt 1 is starting."], id="a moment after it was made"),
         pytest.param(
-            MOMENT.total_seconds(),
+            MOMENT_TO_PREPARE.total_seconds(),
             ["Looking whether it was trained before.", "Making the MLflow run.", "Attempt 1 is starting."],
             id="MLflow takes its time",
         ),
@@ -134,7 +134,9 @@ def test_what_is_over_in_a_moment_is_not_written(age: float, written: list[str])
     while not world.applied:
         plan = world.step()
         seen.append(world.status.summary)
-        assert world.status.summary or (plan.look_again or MOMENT) <= MOMENT, "somebody looks again in time"
+        assert world.status.summary or (plan.look_again or MOMENT_TO_PREPARE) <= MOMENT_TO_PREPARE, (
+            "somebody looks again in time"
+        )
     assert seen == written
 
 
