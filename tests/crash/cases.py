@@ -25,8 +25,8 @@ ANSWERED = tuple(fault for fault in Fault if fault.value.startswith(("answered",
 """Faults of a single request that leave the operator alive."""
 UNANSWERED_AT_ONCE = 10  # each costs the time limit of a request
 SLICE = (
-    f"every first write {Fault.LOST}",
-    f"every first reading {Fault.GARBAGE}",
+    f"every first write {Fault.GARBAGE}",
+    f"every first reading {Fault.LOST}",
     "of each 3 events of a kind the 2. dropped",
 )
 SHARE_OF_RESTARTS = 10
