@@ -18,6 +18,9 @@ from modelcycle.edge.straight import straight_to
 from modelcycle.edge.watching import NullDiffBaseStorage, connection_info, watch_settings
 
 
+_WHERE_KOPF_LOOKS: Any = orchestration
+
+
 class Sink:
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -111,12 +114,12 @@ async def test_the_straight_way_is_taken_by_what_kopf_starts_and_tells_the_same(
     monkeypatch.setattr(watching, "infinite_watch", stream)
     usual, sink = queueing.watcher, Sink()
     with straight_to(sink):
-        assert orchestration.queueing.watcher is not usual
+        assert _WHERE_KOPF_LOOKS.queueing.watcher is not usual
         known = inspect.signature(usual).parameters
         assert known.keys() >= {"settings", "resource", "namespace", "operator_paused", "resource_indexed"}
         arguments = dict.fromkeys(known)
-        await orchestration.queueing.watcher(**arguments | {"resource": resource(JOB)})
-    assert orchestration.queueing.watcher is usual
+        await _WHERE_KOPF_LOOKS.queueing.watcher(**arguments | {"resource": resource(JOB)})
+    assert _WHERE_KOPF_LOOKS.queueing.watcher is usual
     assert sink.told == ["seen Job a", "seen Job a", "seen Job a", "deleted Job a"]
     assert "an event of jobs could not be taken in" in caplog.text
 
