@@ -17,7 +17,6 @@ from modelcycle.edge.handlers import register
 from modelcycle.edge.straight import straight_to
 from modelcycle.edge.watching import NullDiffBaseStorage, connection_info, watch_settings
 
-
 _WHERE_KOPF_LOOKS: Any = orchestration
 
 
