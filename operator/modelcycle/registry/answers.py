@@ -28,6 +28,12 @@ class Answer(BaseModel):
             return None
 
 
+class Page(Answer):
+    """A part of what a search found; ``next_page_token`` is empty in the last one."""
+
+    next_page_token: str = ""
+
+
 class Tag(Answer):
     key: str
     value: str = ""
@@ -79,9 +85,8 @@ class RunUpdated(Answer):
     run_info: RunFields
 
 
-class RunsFound(Answer):
+class RunsFound(Page):
     runs: tuple[Run, ...] = ()
-    next_page_token: str = ""
 
 
 class LoggedModelFields(Answer):
@@ -97,9 +102,8 @@ class LoggedModel(Answer):
     info: LoggedModelFields
 
 
-class LoggedModelsFound(Answer):
+class LoggedModelsFound(Page):
     models: tuple[LoggedModel, ...] = ()
-    next_page_token: str = ""
 
 
 class Version(Tagged):
@@ -138,9 +142,8 @@ class RegisteredModelFound(Answer):
     registered_model: RegisteredModel
 
 
-class RegisteredModelsFound(Answer):
+class RegisteredModelsFound(Page):
     registered_models: tuple[RegisteredModel, ...] = ()
-    next_page_token: str = ""
 
 
 class FileFields(Answer):

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from modelcycle.cluster.port import Fence
 from modelcycle.errors import AlreadyExists, ModelcycleError, NotFound, Refused, Unavailable
 from modelcycle.outside import HttpAnswer, HttpEndpoint, failure
-from modelcycle.registry.answers import Answer
+from modelcycle.registry.answers import Answer, Page
 from modelcycle.registry.port import Tags
 from modelcycle.settings import MlflowEndpoint
 
@@ -19,6 +19,7 @@ ARTIFACTS = "api/2.0/mlflow-artifacts/artifacts"
 JSON_BYTES = 1 << 20
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
+PageT = TypeVar("PageT", bound=Page)
 
 
 class MlflowClient:
@@ -47,6 +48,16 @@ class MlflowClient:
         return self._understood(
             await self._http.request("POST", f"{API}/{path}", body=body, may_be_sent=check), expected
         )
+
+    async def pages(self, path: str, body: Mapping[str, Any], expected: type[PageT]) -> AsyncIterator[PageT]:
+        """All that a search finds, a request for each page."""
+        token = ""
+        while True:
+            page = await self.post(path, {**body, "page_token": token} if token else body, expected)
+            yield page
+            token = page.next_page_token
+            if not token:
+                return
 
     async def delete(self, path: str, body: Mapping[str, Any], expected: type[AnswerT]) -> AnswerT:
         check = self._fence.check

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from modelcycle.constants import TAG_TRAINING, TAG_UID
-from modelcycle.registry.answers import Answer, ExperimentFields, Run, RunsFound
+from modelcycle.registry.answers import ExperimentFields, Page, Run, RunsFound
 from modelcycle.registry.client import MlflowClient, literal
 
 PAGE = 1000
@@ -25,9 +25,8 @@ class OpenRun:
     uid: str
 
 
-class _Experiments(Answer):
+class _Experiments(Page):
     experiments: tuple[ExperimentFields, ...] = ()
-    next_page_token: str = ""
 
 
 async def open_runs(client: MlflowClient, cluster_id: str) -> AsyncIterator[OpenRun]:
@@ -49,26 +48,16 @@ def _open_run(run: Run) -> OpenRun | None:
 
 
 async def _experiments(client: MlflowClient) -> AsyncIterator[str]:
-    token = ""
-    while True:
-        body = {"max_results": PAGE, "view_type": "ACTIVE_ONLY"} | ({"page_token": token} if token else {})
-        page = await client.post("experiments/search", body, _Experiments)
+    body = {"max_results": PAGE, "view_type": "ACTIVE_ONLY"}
+    async for page in client.pages("experiments/search", body, _Experiments):
         for experiment in page.experiments:
             yield experiment.experiment_id
-        token = page.next_page_token
-        if not token:
-            return
 
 
 async def running(client: MlflowClient, experiments: Sequence[str], wanted: str) -> AsyncIterator[Run]:
     """All that are RUNNING and ``wanted`` (a filter). Calls: ``runs/search``, a page each time."""
     wanted = f"attributes.status = 'RUNNING' and {wanted}"
-    token = ""
-    while True:
-        body = {"experiment_ids": list(experiments), "filter": wanted, "max_results": RUNS_PAGE}
-        page = await client.post("runs/search", body | ({"page_token": token} if token else {}), RunsFound)
+    body = {"experiment_ids": list(experiments), "filter": wanted, "max_results": RUNS_PAGE}
+    async for page in client.pages("runs/search", body, RunsFound):
         for run in page.runs:
             yield run
-        token = page.next_page_token
-        if not token:
-            return

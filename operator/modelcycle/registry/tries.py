@@ -63,11 +63,12 @@ class Tries:
             "order_by": ["attributes.start_time DESC"],
             "max_results": RUNS_PAGE,
         }
-        token = ""
-        for _ in range(PAGES):
-            page = await self._client.post("runs/search", body | ({"page_token": token} if token else {}), RunsFound)
+        left = PAGES
+        async for page in self._client.pages("runs/search", body, RunsFound):
             uids |= {run.data.tag(TAG_UID) or "" for run in page.runs}
-            token = page.next_page_token
-            if not token:
+            left -= 1
+            if not page.next_page_token:
                 return uids
+            if not left:
+                break
         return uids | {run.data.tag(TAG_UID) or "" async for run in running(self._client, [experiment], _OURS)}
