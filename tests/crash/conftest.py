@@ -1,29 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from e2e.cluster import Cluster
-from tests.support.lab.fixtures import control_plane_with_crds
-from tests.support.lab.lab import Lab, open_lab
-from tests.support.mlflow_server import mlflow_server
+from tests.support.lab.fixtures import control_plane_with_crds, lab, mlflow_url
+
+__all__ = ["lab", "mlflow_url"]
 
 
-@pytest.fixture(scope="module")
-def control_plane() -> Iterator[Cluster]:
+@pytest.fixture(scope="session")
+def api_server() -> Iterator[Cluster]:
     with control_plane_with_crds("crash") as cluster:
         yield cluster
-
-
-@pytest.fixture(scope="module")
-def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with mlflow_server(tmp_path_factory.mktemp("mlflow")) as url:
-        yield url
-
-
-@pytest.fixture
-async def lab(control_plane: Cluster, mlflow_url: str, tmp_path: Path) -> AsyncIterator[Lab]:
-    async with open_lab(control_plane.kubeconfig, mlflow_url, tmp_path) as lab:
-        yield lab

@@ -1,30 +1,23 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
 from e2e.cluster import Cluster
 from tests.crash.sweep import Setting, setting
-from tests.support.lab.lab import Lab, open_lab
-from tests.support.mlflow_server import mlflow_server
+from tests.support.lab.fixtures import lab, mlflow_url
+from tests.support.lab.lab import Lab
 
+__all__ = ["here", "lab", "mlflow_url"]
 PATIENCE_SECONDS = 180.0
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with mlflow_server(tmp_path_factory.mktemp("mlflow")) as url:
-        yield url
-
-
-@pytest.fixture
-async def lab(control_plane: Cluster, mlflow_url: str, tmp_path: Path) -> AsyncIterator[Lab]:
-    async with open_lab(control_plane.kubeconfig, mlflow_url, tmp_path) as lab:
-        yield lab
+def api_server(control_plane: Cluster) -> Cluster:
+    return control_plane
 
 
 @pytest.fixture

@@ -1,18 +1,34 @@
-"""Clusters for labs."""
+"""Clusters and labs: a conftest that imports ``mlflow_url`` and ``lab`` says what their ``api_server`` is."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from e2e.cluster import Cluster, bring_up
+from tests.support.lab.lab import Lab, open_lab
+from tests.support.mlflow_server import mlflow_server
 
 CRDS = Path(__file__).parents[3] / "crds"
 ESTABLISHED_SECONDS = 180
+
+
+@pytest.fixture(scope="session")
+def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with mlflow_server(tmp_path_factory.mktemp("mlflow")) as url:
+        yield url
+
+
+@pytest.fixture
+async def lab(api_server: Cluster, mlflow_url: str, tmp_path: Path) -> AsyncIterator[Lab]:
+    async with open_lab(api_server.kubeconfig, mlflow_url, tmp_path) as lab:
+        yield lab
 
 
 @contextmanager
