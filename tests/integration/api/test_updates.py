@@ -80,6 +80,13 @@ def test_a_fixed_field_can_not_be_added(field: str, small: Manifest, resources: 
         update(resources, small, {field: CHANGES[field]})
 
 
+def test_a_fixed_field_can_not_come_for_another(resources: ResourceClient) -> None:
+    swapping = resources.create(manifest("ModelTraining", TRAINING_SPEC | {"nonce": "1"}, name="swapping"))
+    with pytest.raises(RefusedError, match="experiment can't be changed after creation"):
+        update(resources, swapping, {"nonce": None, "experiment": "another"})
+    resources.delete(swapping)
+
+
 def test_a_deadline_can_not_be_shortened(full: Manifest, resources: ResourceClient) -> None:
     with pytest.raises(RefusedError, match=r"spec\.deadlineSeconds.*can only be extended"):
         update(resources, full, {"deadlineSeconds": 3599})

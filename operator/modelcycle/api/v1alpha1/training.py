@@ -30,7 +30,7 @@ from modelcycle.api.v1alpha1.common import (
     Sha256,
     Timestamp,
     cel,
-    immutable,
+    fixed,
     list_map,
     validations,
 )
@@ -232,16 +232,7 @@ FIXED_FIELDS = (
 class TrainingSpec(TrainingTemplate):
     """One training. It can't be changed after creation, except to suspend it, to extend its deadline, or its TTL."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            *immutable(*FIXED_FIELDS),
-            cel(
-                "!has(oldSelf.deadlineSeconds) || self.deadlineSeconds >= oldSelf.deadlineSeconds",
-                "deadlineSeconds can only be extended",
-                ".deadlineSeconds",
-            ),
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=fixed(*FIXED_FIELDS, extended="deadlineSeconds"))
 
     register_: Annotated[Register, Field(alias="register", description="Where the model goes in the registry.")]
     as_of: Annotated[
