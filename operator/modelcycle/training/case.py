@@ -18,7 +18,9 @@ TrainingPlan = Plan[TrainingStatus]
 # runs is what its user waits to see.
 MOMENT_TO_PREPARE = timedelta(seconds=30)
 MOMENT_TO_REGISTER = timedelta(seconds=10)
-MOMENT_TO_RUN = timedelta(seconds=2)
+MOMENT_TO_START = timedelta(seconds=10)
+MOMENT_TO_RUN = timedelta(seconds=5)
+MOMENT_TO_END = timedelta(seconds=30)  # from the end of its pod to that of its Job
 SUSPENDED = Stage("Suspended", "Suspended by spec.suspend; set it to false to go on.", suspended=True)
 
 

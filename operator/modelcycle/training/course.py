@@ -9,7 +9,7 @@ from modelcycle.core.observed import JobView, PodView, awaits_last_words
 from modelcycle.core.plan import Event, Manifest, Plan
 from modelcycle.settings import MlflowEndpoint
 from modelcycle.training import attempts, children
-from modelcycle.training.case import MOMENT_TO_RUN, SUSPENDED, Case, TrainingPlan
+from modelcycle.training.case import MOMENT_TO_END, MOMENT_TO_RUN, MOMENT_TO_START, SUSPENDED, Case, TrainingPlan
 from modelcycle.training.ending import completed, failed, over, register, retrying, with_pod_facts
 from modelcycle.training.failures import may_retry, train_container
 from modelcycle.training.kept import COPYING, keep, kept
@@ -120,11 +120,13 @@ def _under_way(
     if attempt.state is AttemptState.RUNNING:
         running = Stage("Running", f"Attempt {number} runs on node {attempt.node}.")
         container = train_container(pod)
+        if container is not None and container.finished_at:
+            return case.plan(running, apply=apply, since=container.finished_at, moment=MOMENT_TO_END)
         ran_since = container.started_at if container else None
         return case.plan(running, apply=apply, since=ran_since, moment=MOMENT_TO_RUN)
     pending = Stage("Pending", f"Attempt {number} is starting" + (f" on node {attempt.node}." if attempt.node else "."))
     since = pod.created if pod else job.created
-    return case.plan(pending, apply=apply, look_again=NO_POD_GRACE, since=since, moment=MOMENT_TO_RUN)
+    return case.plan(pending, apply=apply, look_again=NO_POD_GRACE, since=since, moment=MOMENT_TO_START)
 
 
 def _adjusted(case: Case, endpoint: MlflowEndpoint, run_id: str, job: JobView, number: int) -> tuple[Manifest, ...]:
