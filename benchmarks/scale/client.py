@@ -50,15 +50,23 @@ class Client:
         return sent
 
     async def watch(self, path: str, since: str) -> AsyncIterator[tuple[str, Manifest]]:
-        """Types and objects of all events after the resourceVersion ``since``."""
-        address = f"{self._server}{path}?watch=1&resourceVersion={since}"
-        rest = b""
-        async with self._session.get(address, headers=self._headers, timeout=aiohttp.ClientTimeout()) as answer:
-            async for chunk in answer.content.iter_any():
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    event = orjson.loads(line)
-                    yield event["type"], event["object"]
+        """Types and objects of all events after the resourceVersion ``since``.
+
+        The API server ends the watches of a custom resource whenever it takes up its definition anew, which it may do
+        some seconds after it was made: they go on from where they were. Raises RuntimeError when that is too old.
+        """
+        while True:
+            address, rest = f"{self._server}{path}?watch=1&resourceVersion={since}", b""
+            async with self._session.get(address, headers=self._headers, timeout=aiohttp.ClientTimeout()) as answer:
+                answer.raise_for_status()
+                async for chunk in answer.content.iter_any():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        event = orjson.loads(line)
+                        if event["type"] == "ERROR":
+                            raise RuntimeError(f"watch {path}: {event['object']}")
+                        since = event["object"]["metadata"]["resourceVersion"]
+                        yield event["type"], event["object"]
 
 
 @asynccontextmanager

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.scale.audit import AuditLog, total
 from benchmarks.scale.client import Client, Manifest, following, until
 from benchmarks.scale.operators import Operator
+from modelcycle.api.v1alpha1.training import TrainingSpec, TrainingStatus
+from modelcycle.cluster.views import resource_view
+from modelcycle.settings import MlflowEndpoint
+from modelcycle.training import children
 
 NAMESPACE = "default"
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
@@ -114,9 +119,20 @@ def runs(raw: Manifest) -> bool:
 
 
 def job(name: str) -> Manifest:
-    container = {"name": "train", "image": "localhost/bench/complete:1"}
-    spec = {"backoffLimit": 0, "template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec}
+    """The Job, and so the pod, that the operator makes for ``training``; it belongs to nobody, nor does its pod."""
+    metadata = {"name": name, "namespace": NAMESPACE, "uid": "0" * 32}
+    raw = {**training(name, "complete"), "metadata": metadata}
+    resource = resource_view(raw, TrainingSpec, TrainingStatus)
+    mlflow = MlflowEndpoint(name="default", url="http://127.0.0.1:1")
+    made = children.job(resource, mlflow, "0" * 32, 1, resource.spec.deadline_seconds)
+    template = made["spec"]["template"]
+    spec = made["spec"] | {"template": template | {"metadata": _of_nobody(template["metadata"])}}
+    return made | {"metadata": _of_nobody(made["metadata"]) | {"name": name}, "spec": spec}
+
+
+def _of_nobody(metadata: Manifest) -> dict[str, Any]:
+    """As many labels, none of which the operator looks for."""
+    return {"labels": {f"bench/{label.rpartition('/')[2]}": value for label, value in metadata["labels"].items()}}
 
 
 def training(name: str, image: str) -> Manifest:
