@@ -104,7 +104,12 @@ class Transport:
         secure = credentials.server.startswith("https")
         connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=credentials.ssl_context() if secure else True)
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
-        return aiohttp.ClientSession(connector=connector, timeout=timeout, trace_configs=[asks_when_sending()])
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=timeout,
+            trace_configs=[asks_when_sending()],
+        )
 
 
 async def _exchange(

@@ -35,19 +35,28 @@ _MODELS: Mapping[str, tuple[type[ApiModel], type[ApiModel]]] = {
 }
 
 
-def view_of(kind: Kind, raw: Manifest) -> View:
+def view_of(kind: Kind, raw: Manifest, before: View | None = None) -> View:
+    """``before``: the view of an earlier version, if there is one; what is the same in both is read once."""
     if kind.name in _MODELS:
-        return resource_view(raw, *_MODELS[kind.name])
+        return resource_view(raw, *_MODELS[kind.name], before if isinstance(before, Resource) else None)
     if kind.name in _CHILD_VIEWS:
         return _CHILD_VIEWS[kind.name](raw)
     return ObjectView(api_version=kind.api_version, kind=kind.name, **_child(raw))
 
 
 # --- our own kinds ---------------------------------------------------------------------------------------------------
-def resource_view(raw: Manifest, spec_type: type[ApiModel], status_type: type[ApiModel]) -> Resource[Any, Any]:
+def resource_view(
+    raw: Manifest,
+    spec_type: type[ApiModel],
+    status_type: type[ApiModel],
+    before: Resource[Any, Any] | None = None,
+) -> Resource[Any, Any]:
     """``spec`` is None where it does not validate; so is ``status``, which a newer operator may have written."""
-    metadata = raw["metadata"]
-    spec, spec_error = _parsed(spec_type, raw.get("spec") or {}, "spec")
+    metadata, raw_spec = raw["metadata"], raw.get("spec") or {}
+    if before is not None and before.spec is not None and before.raw_spec == raw_spec:
+        raw_spec, spec, spec_error = before.raw_spec, before.spec, None
+    else:
+        spec, spec_error = _parsed(spec_type, raw_spec, "spec")
     status, status_error = _parsed(status_type, raw.get("status") or {}, "status")
     return Resource(
         namespace=metadata["namespace"],
@@ -58,7 +67,7 @@ def resource_view(raw: Manifest, spec_type: type[ApiModel], status_type: type[Ap
         created=_time(metadata.get("creationTimestamp")) or _EPOCH,
         spec=spec,
         status=status,
-        raw_spec=raw.get("spec") or {},
+        raw_spec=raw_spec,
         annotations=_ours(metadata.get("annotations")),
         labels=metadata.get("labels") or {},
         deleting="deletionTimestamp" in metadata,

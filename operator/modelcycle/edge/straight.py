@@ -2,9 +2,10 @@
 
 For each object kopf starts a task, and for each event it wraps the object, recalls what it remembers of it, matches
 handlers and prepares their arguments: half of the operator's CPU under load, and memory for each object. What happens
-with an event here is one call. So while kopf starts its watchers, they are replaced by ``straight_watcher`` over the
-same streams; kopf still logs in, discovers, lists, watches, reconnects and backs off. That is not kopf's public
-interface: a test compares it with the kopf that is installed, and without it the ``on.event`` handlers do the same.
+with an event here is one call. So while kopf starts its watchers, they are replaced by ``watcher`` over the same
+streams, whose lines are decoded by orjson; kopf still logs in, discovers, lists, watches, reconnects and backs off.
+That is not kopf's public interface: a test compares it with the kopf that is installed, and without it the
+``on.event`` handlers do the same.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import asyncio
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import kopf
+import orjson
 from kopf._cogs.aiokits import aiotoggles
-from kopf._cogs.clients import watching
+from kopf._cogs.clients import api, watching
 from kopf._cogs.structs import references
 from kopf._core.reactor import queueing
 
@@ -24,6 +28,7 @@ from modelcycle.cluster.kinds import CHILDREN, OURS, Kind
 from modelcycle.edge.handlers import EventSink, take
 
 LOG = logging.getLogger(__name__)
+_STREAMS: Any = api  # where it looks for what decodes the lines of a watch
 PAUSE = 64  # events after which others get their turn; a list comes as thousands of them at once
 _KINDS: Mapping[tuple[str, str, str], Kind] = {(one.group, one.version, one.plural): one for one in (*OURS, *CHILDREN)}
 
@@ -56,9 +61,9 @@ def straight_to(sink: EventSink) -> Iterator[None]:
             if number % PAUSE == 0:
                 await asyncio.sleep(0)
 
-    usual = queueing.watcher
-    queueing.watcher = watcher
+    usual = queueing.watcher, _STREAMS.json
+    queueing.watcher, _STREAMS.json = watcher, SimpleNamespace(loads=orjson.loads)
     try:
         yield
     finally:
-        queueing.watcher = usual
+        queueing.watcher, _STREAMS.json = usual

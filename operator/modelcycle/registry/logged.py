@@ -28,6 +28,7 @@ MODELCYCLE = "modelcycle"
 READY = "LOGGED_MODEL_READY"
 MAX_MODELS = 20
 PAGE = 100
+READ_IN_THREAD = 1 << 14  # bytes of YAML, some milliseconds
 # What MLflow writes down of the environment that logged the model: no pod of ours reads it.
 NOT_SERVED = ("conda.yaml", "python_env.yaml", "requirements.txt")
 
@@ -149,7 +150,10 @@ def the_onnx_one(models: Mapping[str, ModelDescription], run_id: str) -> str:
 
 
 async def _described(content: bytes, root: str) -> ModelDescription:
-    return await asyncio.to_thread(described, content, f"{root}/{MLMODEL}")  # YAML takes its time
+    where = f"{root}/{MLMODEL}"
+    if len(content) < READ_IN_THREAD:
+        return described(content, where)
+    return await asyncio.to_thread(described, content, where)
 
 
 def _sorted(files: Sequence[ModelFile]) -> tuple[ModelFile, ...]:

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from yaml.composer import Composer
+from yaml.constructor import SafeConstructor
+from yaml.cyaml import CParser  # type: ignore[attr-defined]
+from yaml.resolver import Resolver
 
 from modelcycle.core.text import clip
 from modelcycle.errors import Unusable
@@ -16,6 +20,19 @@ from modelcycle.errors import Unusable
 MLMODEL = "MLmodel"
 BASELINE = "baseline.json"
 MALFORMED = "ModelMalformed"
+
+
+class _Loader(Composer, CParser, SafeConstructor, Resolver):
+    """A SafeLoader whose text is read by libyaml, six times as fast as in Python.
+
+    Not ``CSafeLoader``: that one also composes in C, and a file that is nested deeply enough ends the process.
+    """
+
+    def __init__(self, stream: bytes) -> None:
+        CParser.__init__(self, stream)
+        Composer.__init__(self)
+        SafeConstructor.__init__(self)
+        Resolver.__init__(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +47,7 @@ class ModelDescription:
 def described(content: bytes, where: str) -> ModelDescription:
     """Read an ``MLmodel`` file. Raises ``Unusable`` (ModelMalformed); ``where`` names the file for the message."""
     try:
-        fields = yaml.safe_load(content)
+        fields = _Loader(content).get_single_data()
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise Unusable(MALFORMED, f"{where} is not YAML: {clip(str(error), 200)}") from error
     flavors = fields.get("flavors") if isinstance(fields, dict) else None

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from modelcycle.errors import Unavailable
 
 MOST = 50
-SOONEST = 0.5  # seconds from one search to the next: whoever asks when it is quiet does not wait
+SOONEST = 0.1  # seconds from one search to the next: whoever asks when it is quiet does not wait
 LATEST = 3.0
 SHARE = 5  # a server that takes long for a search is searching for a fifth of the time at most
 
@@ -47,7 +47,8 @@ class Together(Generic[QuestionT, AnswerT]):
     async def _searches(self) -> None:
         try:
             while self._waiting:
-                await asyncio.sleep(max(0.0, self._next - _now()))
+                if self._now_most < self._most or len(self._waiting) < self._most:
+                    await asyncio.sleep(max(0.0, self._next - _now()))  # a search that is full waits for nobody
                 begun = _now()
                 await self._search()
                 self._next = begun + pause(_now() - begun)

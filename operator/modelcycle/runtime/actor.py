@@ -199,7 +199,10 @@ def _refuse_foreign(resource: AnyResource, kind: Kind, view: View) -> None:
 
 def _refuse_pruned(kind: Kind, model: type[ApiModel], wanted: Manifest, answer: Manifest) -> None:
     """Without this check, a field that the CRD lacks would be written again in every pass."""
-    stored = model.model_validate(answer.get("status") or {}).manifest()
+    kept = answer.get("status") or {}
+    if kept == wanted:
+        return
+    stored = model.model_validate(kept).manifest()
     if stored != wanted:
         lost = sorted(field for field in wanted if stored.get(field) != wanted[field])
         raise Unusable(

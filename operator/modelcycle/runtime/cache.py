@@ -91,7 +91,8 @@ class Cache:
         version = _number(metadata.get("resourceVersion"))
         if metadata["uid"] in self._gone or not _is_news(before, version):
             return False
-        entry = Entry(view_of(kind, raw), version, edition(kind, metadata))
+        view = view_of(kind, raw, before.view if before is not None else None)
+        entry = Entry(view, version, edition(kind, metadata))
         if before is not None and before.view.uid != entry.view.uid:
             self._drop(kind.name, before.view)
         self._store(kind.name, entry)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +66,7 @@ class Controller:
         while True:
             key = await self.queue.get()
             try:
-                with working_on(key, uuid.uuid4().hex[:8]):
+                with working_on(key, f"{random.getrandbits(32):08x}"):
                     await self._pass(key)
             finally:
                 self.queue.done(key)

@@ -17,7 +17,7 @@ from modelcycle.runtime.ports import EffectHandler, Key
 from modelcycle.runtime.queue import BACKOFF_LONGEST, backoff
 
 LOG = logging.getLogger(__name__)
-AT_ONCE = 64  # at one endpoint: those that ask the same of it share a call, and a server queues the rest itself
+AT_ONCE = 256  # at one endpoint: most of them wait for a search that they share; its few connections are the limit
 RETRY_LONGEST = 60.0  # an endpoint that is back is noticed within a minute, and asked for little meanwhile
 
 

@@ -33,6 +33,7 @@ from modelcycle.settings import Settings
 LOG = logging.getLogger(__name__)
 RETRY_SECONDS = 2.0
 HEARTBEAT_SECONDS = 1.0
+YOUNG_OBJECTS = 20_000
 LAG_SECONDS = 10.0  # an event loop that is later than this is not alive
 
 
@@ -100,6 +101,7 @@ class Manager:
         await self.resync.prime()
         gc.collect()
         gc.freeze()  # what is there now stays: collections need not walk through it
+        gc.set_threshold(YOUNG_OBJECTS)  # hardly anything here is a cycle; at the default of 700 it looks all the time
 
     async def duty(self) -> None:
         """The leader's work; to be cancelled when the lease is lost."""

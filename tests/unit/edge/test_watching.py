@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import inspect
+import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import kopf
+import orjson
 import pytest
-from kopf._cogs.clients import watching
+from kopf._cogs.clients import api, watching
 from kopf._cogs.structs.references import Resource
 from kopf._core.reactor import orchestration, queueing
 
@@ -112,13 +115,16 @@ async def test_the_straight_way_is_taken_by_what_kopf_starts_and_tells_the_same(
 
     monkeypatch.setattr(watching, "infinite_watch", stream)
     usual, sink = queueing.watcher, Sink()
+    assert set(re.findall(r"\bjson\.(\w+)\(", inspect.getsource(api).replace("response.json", ""))) == {"loads"}
     with straight_to(sink):
         assert _WHERE_KOPF_LOOKS.queueing.watcher is not usual
         known = inspect.signature(usual).parameters
         assert known.keys() >= {"settings", "resource", "namespace", "operator_paused", "resource_indexed"}
+        assert vars(api)["json"].loads is orjson.loads
         arguments = dict.fromkeys(known)
         await _WHERE_KOPF_LOOKS.queueing.watcher(**arguments | {"resource": resource(JOB)})
     assert _WHERE_KOPF_LOOKS.queueing.watcher is usual
+    assert vars(api)["json"] is json
     assert sink.told == ["seen Job a", "seen Job a", "seen Job a", "deleted Job a"]
     assert "an event of jobs could not be taken in" in caplog.text
 
