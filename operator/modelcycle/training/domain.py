@@ -8,10 +8,13 @@ from typing import Any
 
 from modelcycle.api.v1alpha1.training import AttemptState, TrainingStatus
 from modelcycle.cluster.views import View
+from modelcycle.core.conditions import is_true
 from modelcycle.core.observed import JobView, Observed, PodView, Resource
 from modelcycle.core.plan import Facts, Outcomes, Plan, Ref
 from modelcycle.runtime.ports import CacheReader, Key
 from modelcycle.settings import Settings
+from modelcycle.training import attempts
+from modelcycle.training.children import job_name
 from modelcycle.training.decide import decide
 
 _OPEN = frozenset({AttemptState.PENDING, AttemptState.RUNNING, AttemptState.SUSPENDED})
@@ -35,13 +38,17 @@ class TrainingDomain:
         )
 
     def expected(self, resource: Resource[Any, Any]) -> Iterable[Ref]:
-        """The Job of an attempt that has not ended: its absence costs an attempt, so it must be certain."""
+        """Jobs whose absence must be certain.
+
+        That of an attempt that has not ended, since its absence costs an attempt. And that of the next attempt before
+        it is said for the first time that the training is suspended: it may have been made by a request whose answer
+        got lost.
+        """
         status: TrainingStatus = resource.status
-        return tuple(
-            Ref("batch/v1", "Job", resource.namespace, attempt.job)
-            for attempt in status.attempts
-            if attempt.state in _OPEN
-        )
+        names = [attempt.job for attempt in status.attempts if attempt.state in _OPEN]
+        if resource.spec is not None and resource.spec.suspend and not is_true(status.conditions, "Suspended"):
+            names.append(job_name(resource, attempts.latest_number(resource, ()) + 1))
+        return tuple(Ref("batch/v1", "Job", resource.namespace, name) for name in names)
 
     def decide(self, observed: Observed[Any, Any], now: datetime) -> Plan[Any]:
         return decide(observed, now)

@@ -77,6 +77,27 @@ def test_a_resource_has_spec_and_status_as_models() -> None:
     assert view.invalid is None
 
 
+def test_what_is_the_same_as_before_is_read_once() -> None:
+    before = training(GOOD)
+    raw = {"metadata": BARE, "spec": dict(GOOD), "status": {"runningSeconds": 5}}
+    view = view_of(MODEL_TRAINING, raw, before)
+    assert isinstance(view, Resource)
+    assert view.spec is before.spec
+    assert view.status.running_seconds == 5
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(GOOD | {"seed": 2}, id="another spec"),
+        pytest.param({"image": "x"}, id="one that can't be understood"),
+    ],
+)
+def test_what_is_not_the_same_is_read_anew(before: dict[str, Any]) -> None:
+    view = view_of(MODEL_TRAINING, {"metadata": BARE, "spec": GOOD}, training(before))
+    assert view == view_of(MODEL_TRAINING, {"metadata": BARE, "spec": GOOD})
+
+
 @pytest.mark.parametrize(
     ("spec", "told"),
     [

@@ -69,6 +69,26 @@ def test_a_pod_that_has_ended_does_not_look_as_if_it_were_starting() -> None:
 
 
 @pytest.mark.parametrize(
+    ("container", "later", "reason"),
+    [
+        pytest.param({"running": True}, 4, "Unknown/Pending", id="it may be over in a moment"),
+        pytest.param({"running": True}, 5, "Unknown/Running", id="it runs"),
+        pytest.param({"exit_code": 0, "finished_at": NOW}, 29, "Unknown/Pending", id="its Job is about to end"),
+        pytest.param({"exit_code": 0, "finished_at": NOW}, 30, "Unknown/Running", id="its Job does not end"),
+    ],
+)
+def test_that_it_runs_is_told_when_it_lasts(container: dict[str, Any], later: int, reason: str) -> None:
+    world = World()
+    world.settle()
+    world.see_job(1, active=1)
+    world.see_pod(1, "Running", ContainerView("train", started_at=NOW, **container))
+    world.now = NOW + timedelta(seconds=later)
+    plan = world.step()
+    assert world.reason() == reason
+    assert plan.look_again is not None or reason == "Unknown/Running"
+
+
+@pytest.mark.parametrize(
     ("pod", "reason"),
     [
         pytest.param({"unschedulable": "0/1 nodes: insufficient gpu"}, "Unschedulable", id="no node has the GPU"),
