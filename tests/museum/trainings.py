@@ -30,7 +30,7 @@ def expects_no_job(patch: Patch) -> None:
 
 
 def takes_the_cache_for_the_cluster(patch: Patch) -> None:
-    async def nothing(self: Actor, expected: object) -> None:
+    async def nothing(self: Actor, kind: object, resource: object, expected: object) -> None:
         return
 
     patch.setattr(Actor, "confirm", nothing)

@@ -30,10 +30,14 @@ class Actor:
         self._cache = cache
         self._applied: dict[str, int] = {}  # uid -> generation after our last apply
 
-    async def confirm(self, expected: Iterable[Ref]) -> None:
-        """Ask for those of ``expected`` that the cache lacks; afterwards what it lacks is really absent."""
-        for ref in expected:
-            await self._entry(kind_of(ref.api_version, ref.kind), ref.namespace, ref.name)
+    async def confirm(self, kind: Kind, resource: AnyResource, expected: Iterable[Ref]) -> None:
+        """Ask for those of ``expected`` that the cache lacks; afterwards what it lacks is really absent.
+
+        Raises ``Conflict`` where they are absent since ``resource`` is gone.
+        """
+        asked = [await self._entry(kind_of(ref.api_version, ref.kind), ref.namespace, ref.name) for ref in expected]
+        if None in asked:
+            await self._assure(kind, resource.namespace, resource.name, resource.uid)
 
     async def apply(self, resource: AnyResource, manifest: Manifest) -> None:
         """Server-side apply, unless the child is there with the same hash and nobody changed its spec since.
@@ -54,7 +58,9 @@ class Actor:
             # Should it be deleted, or made anew by somebody else, at this moment: then the server refuses.
             wanted["metadata"]["uid"] = entry.view.uid
         elif kind in _MADE_AGAIN:
-            await self._assure_owner(resource, manifest)
+            for owner in manifest["metadata"].get("ownerReferences", ()):
+                owning = kind_of(owner["apiVersion"], owner["kind"])
+                await self._assure(owning, resource.namespace, owner["name"], owner["uid"])
         self._take_over(kind, await self._refreshing(kind, wanted, self._cluster.apply(kind, wanted)))
 
     async def create(self, resource: AnyResource, manifest: Manifest) -> None:
@@ -116,14 +122,12 @@ class Actor:
         self._applied[answer["metadata"]["uid"]] = edition(kind, answer["metadata"])
         self._cache.put(kind, answer)
 
-    async def _assure_owner(self, resource: AnyResource, manifest: Manifest) -> None:
-        """Raise ``Conflict`` if the owner is gone: its children go with it, and watches tell of both in any order."""
-        for owner in manifest["metadata"].get("ownerReferences", ()):
-            kind = kind_of(owner["apiVersion"], owner["kind"])
-            await self._refresh(kind, {"namespace": resource.namespace, "name": owner["name"], "uid": owner["uid"]})
-            entry = self._cache.entry(kind.name, resource.namespace, owner["name"])
-            if entry is None or entry.view.uid != owner["uid"]:
-                raise Conflict(f"{kind.name} {owner['name']} is gone: nothing is made for it")
+    async def _assure(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Raise ``Conflict`` if an owner is gone: its children go with it, and watches tell of both in any order."""
+        await self._refresh(kind, {"namespace": namespace, "name": name, "uid": uid})
+        entry = self._cache.entry(kind.name, namespace, name)
+        if entry is None or entry.view.uid != uid:
+            raise Conflict(f"{kind.name} {name} is gone, and its children with it: nothing is made or said for it")
 
     def _differs(self, entry: Entry, wanted: Manifest) -> bool:
         if getattr(entry.view, "spec_hash", None) != wanted["metadata"]["annotations"][ANNOTATION_SPEC_HASH]:

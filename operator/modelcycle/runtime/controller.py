@@ -90,7 +90,7 @@ class Controller:
 
     async def _plan(self, key: Key, resource: AnyResource) -> Plan[Any]:
         parts, domain = self._parts, self.domain
-        await parts.actor.confirm(domain.expected(resource))
+        await parts.actor.confirm(self._kind, resource, domain.expected(resource))
         outcomes, facts = parts.outcomes.of(resource.uid), parts.facts.of(key)
         observed = domain.observe(resource, parts.cache, outcomes, facts, parts.settings)
         plan = domain.decide(observed, parts.clock())

@@ -262,15 +262,23 @@ async def test_that_somebody_was_faster_in_deleting_is_fine(world: World) -> Non
 async def test_confirm_asks_for_what_the_cache_lacks_only(world: World) -> None:
     await world.cluster.create(JOB, world.wanted())
     world.cluster.calls.clear()
-    await world.actor.confirm([JOB_REF])
+    await world.actor.confirm(MODEL_TRAINING, world.resource, [JOB_REF])
     assert world.job() is not None
-    await world.actor.confirm([JOB_REF])
+    await world.actor.confirm(MODEL_TRAINING, world.resource, [JOB_REF])
     assert world.cluster.calls == ["get Job ranker-1"]
 
 
 async def test_confirm_leaves_what_is_really_gone_absent(world: World) -> None:
-    await world.actor.confirm([JOB_REF])
+    await world.actor.confirm(MODEL_TRAINING, world.resource, [JOB_REF])
     assert world.job() is None
+
+
+async def test_confirm_does_not_take_what_went_with_its_owner_for_absent(world: World) -> None:
+    resource = world.resource
+    del world.cluster.objects["ModelTraining", "shop", "ranker"]
+    with pytest.raises(Conflict, match="ranker is gone"):
+        await world.actor.confirm(MODEL_TRAINING, resource, [JOB_REF])
+    assert world.cache.get(Resource, "ModelTraining", "shop", "ranker") is None
 
 
 async def test_confirm_does_not_take_a_silent_server_for_absence(world: World) -> None:
@@ -279,7 +287,7 @@ async def test_confirm_does_not_take_a_silent_server_for_absence(world: World) -
 
     world.cluster.fail = fail
     with pytest.raises(Unavailable):
-        await world.actor.confirm([JOB_REF])
+        await world.actor.confirm(MODEL_TRAINING, world.resource, [JOB_REF])
 
 
 # --- status ----------------------------------------------------------------------------------------------------------
