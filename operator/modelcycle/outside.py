@@ -6,6 +6,7 @@ So everything that leaves this doubt is ``Unavailable``, and the next pass of th
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -69,6 +70,8 @@ class HttpEndpoint:
         self._endpoint = endpoint
         self._base = endpoint.url.rstrip("/")
         self._max_bytes = max_bytes
+        # Whoever waits for a connection waits here, before the time for its answer begins.
+        self._turns = asyncio.Semaphore(CONNECTIONS)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 ssl=_trusted(endpoint, self.name), limit_per_host=CONNECTIONS, keepalive_timeout=IDLE_SECONDS
@@ -98,16 +101,19 @@ class HttpEndpoint:
         """
         asked = f"{self.name}: {method} {path}"
         with self._failures(asked):
-            async with self._session.request(
-                method,
-                self._url(path),
-                params=params,
-                json=body,
-                data=form,
-                headers=self._headers(asked),
-                allow_redirects=False,
-                trace_request_ctx=may_be_sent,
-            ) as response:
+            async with (
+                self._turns,
+                self._session.request(
+                    method,
+                    self._url(path),
+                    params=params,
+                    json=body,
+                    data=form,
+                    headers=self._headers(asked),
+                    allow_redirects=False,
+                    trace_request_ctx=may_be_sent,
+                ) as response,
+            ):
                 self._refuse_redirect(asked, response)
                 return HttpAnswer(asked, response.status, await self._read(asked, response))
 
@@ -120,9 +126,12 @@ class HttpEndpoint:
         asked = f"{self.name}: GET {path}"
         patience = aiohttp.ClientTimeout(total=DOWNLOAD_SECONDS, sock_connect=ANSWER_SECONDS, sock_read=SILENCE_SECONDS)
         with self._failures(asked):
-            async with self._session.get(
-                self._url(path), headers=self._headers(asked), allow_redirects=False, timeout=patience
-            ) as response:
+            async with (
+                self._turns,
+                self._session.get(
+                    self._url(path), headers=self._headers(asked), allow_redirects=False, timeout=patience
+                ) as response,
+            ):
                 self._refuse_redirect(asked, response)
                 if response.status == 404:
                     raise NotFound(f"{asked}: there is no such file")

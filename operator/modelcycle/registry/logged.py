@@ -28,7 +28,7 @@ MODELCYCLE = "modelcycle"
 READY = "LOGGED_MODEL_READY"
 MAX_MODELS = 20
 PAGE = 100
-READ_IN_THREAD = 1 << 14  # bytes of YAML, some milliseconds
+READ_IN_THREAD = 1 << 12  # bytes of YAML, some milliseconds
 # What MLflow writes down of the environment that logged the model: no pod of ours reads it.
 NOT_SERVED = ("conda.yaml", "python_env.yaml", "requirements.txt")
 

@@ -11,7 +11,7 @@ from modelcycle.errors import Unavailable
 MOST = 50
 SOONEST = 0.1  # seconds from one search to the next: whoever asks when it is quiet does not wait
 LATEST = 3.0
-SHARE = 5  # a server that takes long for a search is searching for a fifth of the time at most
+SHARE = 5  # a server that takes long for a search is searching for a fifth of the time at most, unless they are full
 
 QuestionT = TypeVar("QuestionT", bound=Hashable)
 AnswerT = TypeVar("AnswerT")

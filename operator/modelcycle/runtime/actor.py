@@ -33,11 +33,14 @@ class Actor:
     async def confirm(self, kind: Kind, resource: AnyResource, expected: Iterable[Ref]) -> None:
         """Ask for those of ``expected`` that the cache lacks; afterwards what it lacks is really absent.
 
-        Raises ``Conflict`` where they are absent since ``resource`` is gone.
+        Raises ``Conflict`` where they are absent and ``resource`` is gone, too, or no longer what it was.
         """
         asked = [await self._entry(kind_of(ref.api_version, ref.kind), ref.namespace, ref.name) for ref in expected]
-        if None in asked:
-            await self._assure(kind, resource.namespace, resource.name, resource.uid)
+        if None not in asked:
+            return
+        owner = await self._assure(kind, resource.namespace, resource.name, resource.uid)
+        if owner.deleting or owner != resource:
+            raise Conflict(f"{kind.name} {resource.name} has changed meanwhile: it is looked at again")
 
     async def apply(self, resource: AnyResource, manifest: Manifest) -> None:
         """Server-side apply, unless the child is there with the same hash and nobody changed its spec since.
@@ -122,12 +125,13 @@ class Actor:
         self._applied[answer["metadata"]["uid"]] = edition(kind, answer["metadata"])
         self._cache.put(kind, answer)
 
-    async def _assure(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+    async def _assure(self, kind: Kind, namespace: str, name: str, uid: str) -> View:
         """Raise ``Conflict`` if an owner is gone: its children go with it, and watches tell of both in any order."""
         await self._refresh(kind, {"namespace": namespace, "name": name, "uid": uid})
         entry = self._cache.entry(kind.name, namespace, name)
         if entry is None or entry.view.uid != uid:
             raise Conflict(f"{kind.name} {name} is gone, and its children with it: nothing is made or said for it")
+        return entry.view
 
     def _differs(self, entry: Entry, wanted: Manifest) -> bool:
         if getattr(entry.view, "spec_hash", None) != wanted["metadata"]["annotations"][ANNOTATION_SPEC_HASH]:

@@ -17,7 +17,8 @@ from modelcycle.runtime.ports import EffectHandler, Key
 from modelcycle.runtime.queue import BACKOFF_LONGEST, backoff
 
 LOG = logging.getLogger(__name__)
-AT_ONCE = 256  # at one endpoint: most of them wait for a search that they share; its few connections are the limit
+AT_ENDPOINT = 256  # at once: most of them wait for a search that they share; its few connections are the limit
+IN_CLUSTER = 64  # at once, with up to a megabyte of ConfigMap in hand
 RETRY_LONGEST = 60.0  # an endpoint that is back is noticed within a minute, and asked for little meanwhile
 
 
@@ -123,7 +124,8 @@ class EffectRunner:
 
     async def _carried_out(self, key: Key, uid: str, effect: Effect) -> Outcome:
         name = type(effect).__name__
-        async with self._places.setdefault(_place(effect), asyncio.Semaphore(AT_ONCE)):
+        place = _place(effect)
+        async with self._places.setdefault(place, asyncio.Semaphore(AT_ENDPOINT if place[1] else IN_CLUSTER)):
             self._fence.check()
             try:
                 value = await self._handlers[type(effect)](effect)
@@ -158,8 +160,8 @@ def _pause(error: ModelcycleError, times: int) -> float:
     return BACKOFF_LONGEST
 
 
-def _place(effect: Effect) -> object:
-    """Where an effect goes, so that endpoints that don't answer take no places from others."""
+def _place(effect: Effect) -> tuple[str, str | None]:
+    """Where an effect goes, so that endpoints that don't answer take no places from others; None: to the cluster."""
     return type(effect).__module__, getattr(effect, "endpoint", None)
 
 

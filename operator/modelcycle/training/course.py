@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from modelcycle.api.v1alpha1.training import Attempt, AttemptState, FailureClass
-from modelcycle.core.observed import JobView, PodView, awaits_last_words
+from modelcycle.core.observed import ContainerView, JobView, PodView, awaits_last_words
 from modelcycle.core.plan import Event, Manifest, Plan
 from modelcycle.settings import MlflowEndpoint
 from modelcycle.training import attempts, children
@@ -119,14 +120,24 @@ def _under_way(
     case = case.unblocked()
     if attempt.state is AttemptState.RUNNING:
         running = Stage("Running", f"Attempt {number} runs on node {attempt.node}.")
-        container = train_container(pod)
-        if container is not None and container.finished_at:
-            return case.plan(running, apply=apply, since=container.finished_at, moment=MOMENT_TO_END)
-        ran_since = container.started_at if container else None
-        return case.plan(running, apply=apply, since=ran_since, moment=MOMENT_TO_RUN)
+        return case.plan(running, apply=apply, **_lasting(case, train_container(pod)))
     pending = Stage("Pending", f"Attempt {number} is starting" + (f" on node {attempt.node}." if attempt.node else "."))
     since = pod.created if pod else job.created
     return case.plan(pending, apply=apply, look_again=NO_POD_GRACE, since=since, moment=MOMENT_TO_START)
+
+
+def _lasting(case: Case, container: ContainerView | None) -> dict[str, Any]:
+    """Since when, and for what moment, it is not worth a write that the container runs or has run.
+
+    A success comes with its Job in no time. How it failed, and what it read, goes with a pod that is taken away.
+    """
+    if container is None:
+        return {}
+    if container.exit_code is None:
+        return {"since": container.started_at, "moment": MOMENT_TO_RUN}
+    if container.exit_code == 0 and case.status.data == case.training.status.data:
+        return {"since": container.finished_at, "moment": MOMENT_TO_END}
+    return {}
 
 
 def _adjusted(case: Case, endpoint: MlflowEndpoint, run_id: str, job: JobView, number: int) -> tuple[Manifest, ...]:

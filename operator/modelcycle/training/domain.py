@@ -8,7 +8,7 @@ from typing import Any
 
 from modelcycle.api.v1alpha1.training import AttemptState, TrainingStatus
 from modelcycle.cluster.views import View
-from modelcycle.core.conditions import is_true
+from modelcycle.core.conditions import ending, find
 from modelcycle.core.observed import JobView, Observed, PodView, Resource
 from modelcycle.core.plan import Facts, Outcomes, Plan, Ref
 from modelcycle.runtime.ports import CacheReader, Key
@@ -41,12 +41,18 @@ class TrainingDomain:
         """Jobs whose absence must be certain.
 
         That of an attempt that has not ended, since its absence costs an attempt. And that of the next attempt before
-        it is said for the first time that the training is suspended: it may have been made by a request whose answer
-        got lost.
+        it is said that the training is suspended: it may have been made by a request whose answer got lost.
         """
         status: TrainingStatus = resource.status
+        if ending(status.conditions) is not None:
+            return ()
         names = [attempt.job for attempt in status.attempts if attempt.state in _OPEN]
-        if resource.spec is not None and resource.spec.suspend and not is_true(status.conditions, "Suspended"):
+        said = find(status.conditions, "Suspended")
+        if (
+            resource.spec is not None
+            and resource.spec.suspend
+            and not (said is not None and said.observed_generation == resource.generation)
+        ):
             names.append(job_name(resource, attempts.latest_number(resource, ()) + 1))
         return tuple(Ref("batch/v1", "Job", resource.namespace, name) for name in names)
 

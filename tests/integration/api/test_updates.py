@@ -35,7 +35,9 @@ CHANGES: dict[str, Any] = {
     "holdout": {"extent": {"rows": 61}},
     "nonce": "2",
 }
-OPTIONAL = ("asOf", "args", "command", "configMap", "data", "env", "experiment", "holdout", "nonce", "parameters")
+DEFAULTED = {"imagePullPolicy", "resources", "placement", "seed", "retries", "pendingDeadlineSeconds", "mlflow"}
+OPTIONAL = tuple(field for field in CHANGES if field not in {"image", "register", *DEFAULTED})
+WITHIN = [("resources", "cpuLimit"), ("register", "alias"), ("holdout", "gap"), ("placement", "priorityClassName")]
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +80,15 @@ def test_a_fixed_field_can_not_be_removed(field: str, full: Manifest, resources:
 def test_a_fixed_field_can_not_be_added(field: str, small: Manifest, resources: ResourceClient) -> None:
     with pytest.raises(RefusedError, match=f"{field} can't be changed after creation"):
         update(resources, small, {field: CHANGES[field]})
+
+
+@pytest.mark.parametrize(("field", "part"), WITHIN)
+def test_what_is_within_a_fixed_field_can_not_be_removed(
+    field: str, part: str, full: Manifest, resources: ResourceClient
+) -> None:
+    less = {name: value for name, value in full["spec"][field].items() if name != part}
+    with pytest.raises(RefusedError, match=rf"spec\.{field}.*{field} can't be changed after creation"):
+        update(resources, full, {field: less})
 
 
 def test_a_fixed_field_can_not_come_for_another(resources: ResourceClient) -> None:

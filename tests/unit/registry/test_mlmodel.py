@@ -40,6 +40,8 @@ def test_described(content: bytes, description: tuple[Any, ...]) -> None:
         pytest.param(b"a: [", "not YAML", id="broken"),
         pytest.param(b"!!python/object/apply:os.system ['true']", "not YAML", id="an attack"),
         pytest.param(b"[" * 50_000, "not YAML", id="too deep"),
+        pytest.param(b"a: &a {k: v}\nb: {<<: [*a, *a]}", "merge keys are not read", id="some that grow"),
+        pytest.param(b"a: !!bool foo", "not YAML", id="a tag on something else"),
         pytest.param(b"", "names no flavors", id="empty"),
         pytest.param(b"- a", "names no flavors", id="a list"),
         pytest.param(b"flavors: text", "names no flavors", id="flavors that are none"),

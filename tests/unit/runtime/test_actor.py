@@ -281,6 +281,14 @@ async def test_confirm_does_not_take_what_went_with_its_owner_for_absent(world: 
     assert world.cache.get(Resource, "ModelTraining", "shop", "ranker") is None
 
 
+async def test_confirm_does_not_take_what_goes_with_its_owner_for_absent(world: World) -> None:
+    resource = world.resource
+    world.cluster.edit(MODEL_TRAINING, "shop", "ranker", spec=training()["spec"] | {"suspend": True})
+    with pytest.raises(Conflict, match="has changed meanwhile"):
+        await world.actor.confirm(MODEL_TRAINING, resource, [JOB_REF])
+    await world.actor.confirm(MODEL_TRAINING, world.resource, [JOB_REF])
+
+
 async def test_confirm_does_not_take_a_silent_server_for_absence(world: World) -> None:
     def fail(call: str) -> None:
         raise Unavailable(call)

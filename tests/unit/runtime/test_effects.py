@@ -103,11 +103,11 @@ async def test_effects_of_several_resources_run_side_by_side(world: World) -> No
 
 
 async def test_one_endpoint_is_asked_for_a_bounded_number_at_once(world: World) -> None:
-    for number in range(effects_module.AT_ONCE + 10):
+    for number in range(effects_module.AT_ENDPOINT + 10):
         world.runner.request(OTHER, f"uid-{number}", [Ring("big")])
     await world.runner.idle()
-    assert world.most_at_once == effects_module.AT_ONCE
-    assert len(world.rung) == effects_module.AT_ONCE + 10
+    assert world.most_at_once == effects_module.AT_ENDPOINT
+    assert len(world.rung) == effects_module.AT_ENDPOINT + 10
 
 
 async def test_an_endpoint_that_hangs_holds_up_no_other(world: World) -> None:

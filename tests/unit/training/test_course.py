@@ -68,13 +68,19 @@ def test_a_pod_that_has_ended_does_not_look_as_if_it_were_starting() -> None:
     assert world.reason() == "Unknown/Running"
 
 
+ENDED = {"exit_code": 0, "finished_at": NOW}
+READ = '{"modelcycle": 1, "class": null, "message": "", "data": {"digest": "d1", "rows": 5}}'
+
+
 @pytest.mark.parametrize(
     ("container", "later", "reason"),
     [
         pytest.param({"running": True}, 4, "Unknown/Pending", id="it may be over in a moment"),
         pytest.param({"running": True}, 5, "Unknown/Running", id="it runs"),
-        pytest.param({"exit_code": 0, "finished_at": NOW}, 29, "Unknown/Pending", id="its Job is about to end"),
-        pytest.param({"exit_code": 0, "finished_at": NOW}, 30, "Unknown/Running", id="its Job does not end"),
+        pytest.param(ENDED, 29, "Unknown/Pending", id="its Job is about to end"),
+        pytest.param(ENDED, 30, "Unknown/Running", id="its Job does not end"),
+        pytest.param(ENDED | {"exit_code": 1}, 1, "Unknown/Running", id="only its pod knows that it ran"),
+        pytest.param(ENDED | {"terminated_message": READ}, 1, "Unknown/Running", id="only its pod knows what it read"),
     ],
 )
 def test_that_it_runs_is_told_when_it_lasts(container: dict[str, Any], later: int, reason: str) -> None:

@@ -15,7 +15,16 @@ from tests.unit.training.world import NOW, World
 
 FAILED = Attempt(number=1, job="hedge-11111-1", state=AttemptState.FAILED)
 RUNS = Attempt(number=2, job="hedge-11111-2", state=AttemptState.RUNNING)
-SAID = Condition(type="Suspended", status=ConditionStatus.TRUE, reason="Suspended", last_transition_time=NOW)
+
+
+def said(type_: str, generation: int) -> Condition:
+    return Condition(
+        type=type_,
+        status=ConditionStatus.TRUE,
+        reason="Said",
+        last_transition_time=NOW,
+        observed_generation=generation,
+    )
 
 
 @pytest.mark.parametrize(
@@ -25,7 +34,13 @@ SAID = Condition(type="Suspended", status=ConditionStatus.TRUE, reason="Suspende
         pytest.param({}, {"attempts": (FAILED, RUNS)}, ["hedge-11111-2"], id="an attempt that runs"),
         pytest.param({"suspend": True}, {}, ["hedge-11111-1"], id="suspended: the first may have been made"),
         pytest.param({"suspend": True}, {"attempts": (FAILED,)}, ["hedge-11111-2"], id="suspended: so may the next"),
-        pytest.param({"suspend": True}, {"conditions": (SAID,)}, [], id="suspended, and it was said"),
+        pytest.param({"suspend": True}, {"conditions": (said("Suspended", 1),)}, [], id="suspended, and it was said"),
+        pytest.param(
+            {"suspend": True}, {"conditions": (said("Suspended", 0),)}, ["hedge-11111-1"], id="it was said earlier"
+        ),
+        pytest.param(
+            {"suspend": True}, {"attempts": (RUNS,), "conditions": (said("Succeeded", 1),)}, [], id="it is over"
+        ),
     ],
 )
 def test_whose_absence_must_be_certain(spec: dict[str, Any], status: dict[str, Any], names: list[str]) -> None:

@@ -135,7 +135,9 @@ def fixed(*fields: str, extended: str) -> Callable[[dict[str, Any]], None]:
         rules[extended] = cel("self >= oldSelf", f"{extended} can only be extended")
         for field, rule in rules.items():
             properties[field][_RULES] = [*properties[field].get(_RULES, ()), rule]
-        absent = [name for name in fields if name not in schema["required"] and _may_be_absent(properties[name])]
+        absent = [name for name in properties if name not in schema["required"] and _may_be_absent(properties[name])]
+        if not set(absent) <= set(fields):
+            raise ValueError(f"{sorted(set(absent) - set(fields))} need a default: what comes and goes is counted")
         schema[_RULES] = [*schema.get(_RULES, ()), _neither_come_nor_go(absent)]
 
     return extend
