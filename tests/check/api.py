@@ -126,8 +126,9 @@ class ViewCache(Cache):
             self.believed.pop(slot, None)
             if number != ABSENT:
                 self.believed[slot] = Believed(number, OLD)
-        for slot, believed in self.believed.items():
-            self._store(SLOTS[slot][0], _entry(believed))
+        for believed in self.believed.values():
+            entry = _entry(believed)
+            self._store(entry, entry.view)
 
     def put(self, kind: Kind, raw: Manifest) -> bool:
         metadata = raw["metadata"]
@@ -149,8 +150,8 @@ def _entry(believed: Believed) -> Entry:
     found = _ENTRIES.get(believed)
     if found is None:
         raw = versioned(believed)
-        view = view_of(KINDS[raw["kind"]], raw)
-        found = _ENTRIES[believed] = Entry(view, believed.version, raw["metadata"]["generation"])
+        kind = KINDS[raw["kind"]]
+        found = _ENTRIES[believed] = Entry(kind, view_of(kind, raw), believed.version, raw["metadata"]["generation"])
     return found
 
 

@@ -122,10 +122,10 @@ def adopts_what_it_finds(patch: Patch) -> None:
 
 
 def makes_children_of_the_dead(patch: Patch) -> None:
-    async def nothing(self: Actor, resource: object, manifest: object) -> None:
+    async def nothing(self: Actor, kind: object, namespace: str, name: str, uid: str) -> None:
         return
 
-    patch.setattr(Actor, "_assure_owner", nothing)
+    patch.setattr(Actor, "_assure", nothing)
 
 
 def ends_every_open_run(patch: Patch) -> None:

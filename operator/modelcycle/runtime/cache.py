@@ -10,10 +10,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
+import orjson
+
 from modelcycle.cluster.kinds import OURS, SERVICE, Kind
 from modelcycle.cluster.port import Listing
 from modelcycle.cluster.views import View, view_of
 from modelcycle.constants import LABEL_OWNER_UID, LABEL_POLICY_UID
+from modelcycle.core.conditions import ending
 from modelcycle.core.observed import Resource
 from modelcycle.core.plan import Manifest
 from modelcycle.runtime.metrics import Metrics
@@ -27,11 +30,28 @@ Changed = Callable[[str, View], None]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """``version``: the resourceVersion where it is a number, as of real servers. ``generation``: see ``edition``."""
+    """``version``: the resourceVersion where it is a number, as of real servers. ``generation``: see ``edition``.
 
-    view: View
+    ``kept``: a view, or of what has ended its JSON: nobody looks at it but now and then, and a view of it, with all its
+    models, is six times as large.
+    """
+
+    kind: Kind
+    kept: View | bytes
     version: int | None
     generation: int
+
+    @property
+    def view(self) -> View:
+        return view_of(self.kind, orjson.loads(self.kept)) if isinstance(self.kept, bytes) else self.kept
+
+
+def kept(view: View, raw: Manifest) -> View | bytes:
+    """What the cache keeps of an object: see ``Entry``."""
+    if not isinstance(view, Resource) or view.status is None or ending(view.status.conditions) is None:
+        return view
+    metadata = {name: value for name, value in raw["metadata"].items() if name != "managedFields"}
+    return orjson.dumps({"metadata": metadata, "spec": raw.get("spec"), "status": raw.get("status")})
 
 
 def edition(kind: Kind, metadata: Manifest) -> int:
@@ -60,7 +80,8 @@ class Cache:
     # --- reading -----------------------------------------------------------------------------------------------------
     def get(self, type_: type[ViewT], kind: str, namespace: str, name: str) -> ViewT | None:
         entry = self.entry(kind, namespace, name)
-        return entry.view if entry is not None and isinstance(entry.view, type_) else None
+        view = entry.view if entry is not None else None
+        return view if isinstance(view, type_) else None
 
     def owned(self, type_: type[ViewT], uid: str) -> tuple[ViewT, ...]:
         keys = sorted(self._owned.get(uid, ()))
@@ -91,24 +112,26 @@ class Cache:
         version = _number(metadata.get("resourceVersion"))
         if metadata["uid"] in self._gone or not _is_news(before, version):
             return False
-        view = view_of(kind, raw, before.view if before is not None else None)
-        entry = Entry(view, version, edition(kind, metadata))
-        if before is not None and before.view.uid != entry.view.uid:
-            self._drop(kind.name, before.view)
-        self._store(kind.name, entry)
-        if before is not None and (before.view, before.generation) == (entry.view, entry.generation):
+        earlier = before.view if before is not None else None
+        view = view_of(kind, raw, earlier)
+        if earlier is not None and earlier.uid != view.uid:
+            self._drop(kind.name, earlier)
+        entry = Entry(kind, kept(view, raw), version, edition(kind, metadata))
+        self._store(entry, view)
+        if before is not None and (earlier, before.generation) == (view, entry.generation):
             return False
-        self._changed(kind.name, entry.view)
+        self._changed(kind.name, view)
         return True
 
     def remove(self, kind: Kind, namespace: str, name: str, uid: str) -> bool:
         """The object with this ``uid`` is gone. Whether it was known."""
         self._bury(uid)
         entry = self.entry(kind.name, namespace, name)
-        if entry is None or entry.view.uid != uid:
+        view = entry.view if entry is not None else None
+        if view is None or view.uid != uid:
             return False
-        self._drop(kind.name, entry.view)
-        self._changed(kind.name, entry.view)
+        self._drop(kind.name, view)
+        self._changed(kind.name, view)
         return True
 
     def repair(self, kind: Kind, namespace: str | None, listing: Listing) -> int:
@@ -132,8 +155,8 @@ class Cache:
             if (within, name) not in listed and not _is_newer(entry.version, version)
         ]
 
-    def _store(self, kind: str, entry: Entry) -> None:
-        view = entry.view
+    def _store(self, entry: Entry, view: View) -> None:
+        kind = entry.kind.name
         key = Key(kind, view.namespace, view.name)
         names = self._entries.setdefault((kind, view.namespace), {})
         if view.name not in names:

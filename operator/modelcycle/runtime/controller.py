@@ -11,6 +11,7 @@ from typing import Any
 
 from modelcycle.clock import Clock
 from modelcycle.cluster.kinds import KINDS
+from modelcycle.core.conditions import ending
 from modelcycle.core.hashing import short_hash
 from modelcycle.core.observed import Resource
 from modelcycle.core.plan import Event, EventType, Plan
@@ -118,6 +119,8 @@ class Controller:
         if plan.status != resource.status and plan.status.manifest() != resource.status.manifest():
             # The answer goes into the cache, which brings the key back at once: the next step follows from this one.
             await parts.actor.write_status(self._kind, resource, plan.status)
+        elif not plan.effects and ending(plan.status.conditions) is not None:
+            parts.outcomes.forget(resource.uid)  # they are in the status, and nothing more is to come
 
     # --- how a pass ends ---------------------------------------------------------------------------------------------
     async def _pass(self, key: Key) -> None:

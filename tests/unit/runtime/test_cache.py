@@ -6,7 +6,7 @@ import pytest
 
 from modelcycle.cluster.kinds import JOB, MODEL_TRAINING, SERVICE
 from modelcycle.cluster.port import Listing
-from modelcycle.cluster.views import View
+from modelcycle.cluster.views import View, view_of
 from modelcycle.constants import LABEL_OWNER_UID, LABEL_POLICY_UID
 from modelcycle.core.observed import JobView, ObjectView, PodView, Resource
 from modelcycle.runtime import cache as cache_module
@@ -62,6 +62,27 @@ def test_an_event_is_told_where_it_is_news(cache: Cache, told: Told, later: dict
     cache.put(JOB, job(version=20))
     assert cache.put(JOB, later) is is_told
     assert told.names == ["Job ranker-1"] * (2 if is_told else 1)
+
+
+OVER = {
+    "conditions": [
+        {"type": "Succeeded", "status": "True", "reason": "Registered", "lastTransitionTime": "2026-03-04T05:06:07Z"}
+    ]
+}
+
+
+def test_what_has_ended_is_kept_as_its_json_and_looks_the_same(cache: Cache, told: Told) -> None:
+    raw = training(status=OVER, metadata={"annotations": {"modelcycle.dev/note": "x"}, "managedFields": [{}]})
+    cache.put(MODEL_TRAINING, raw)
+    entry = cache.entry("ModelTraining", "shop", "ranker")
+    assert entry is not None
+    assert isinstance(entry.kept, bytes)
+    assert b"managedFields" not in entry.kept
+    assert entry.view == cache.get(Resource, "ModelTraining", "shop", "ranker") == view_of(MODEL_TRAINING, raw)
+    assert not cache.put(MODEL_TRAINING, training(version=11, status=OVER, metadata=raw["metadata"])), "no news"
+    assert cache.put(MODEL_TRAINING, training(version=12, status=OVER, spec=raw["spec"] | SUSPENDED))
+    assert cache.remove(MODEL_TRAINING, "shop", "ranker", "uid-mt")
+    assert told.names == ["ModelTraining ranker"] * 3
 
 
 def test_our_own_write_is_not_overwritten_by_an_event_from_before(cache: Cache) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from modelcycle.api.v1alpha1.common import Condition
 from modelcycle.api.v1alpha1.training import TrainingStatus
 from modelcycle.cluster.kinds import JOB, MODEL_TRAINING
 from modelcycle.cluster.views import View
-from modelcycle.core.conditions import find
+from modelcycle.core.conditions import TRUE, UNKNOWN, find
 from modelcycle.core.observed import JobView, Observed, Resource
-from modelcycle.core.plan import Event, FactRequest, Facts, Manifest, Outcomes, Plan, Ref
+from modelcycle.core.plan import Event, FactRequest, Facts, Manifest, Outcome, Outcomes, Plan, Ref
 from modelcycle.errors import Fenced, Refused, Terminating, Unavailable
 from modelcycle.runtime.manager import Manager
 from modelcycle.runtime.metrics import Metrics
@@ -130,6 +131,17 @@ async def test_a_plan_is_carried_out_in_its_order_and_then_comes_to_rest(world: 
     world.queue.add(TRAINING)
     assert await world.settle() == 1
     assert world.cluster.calls == []
+
+
+@pytest.mark.parametrize(("ended", "kept"), [(False, 1), (True, 0)], ids=["while it is open", "when it has ended"])
+async def test_outcomes_are_kept_while_they_may_be_needed(world: World, ended: bool, kept: int) -> None:
+    over = Condition(type="Succeeded", status=TRUE if ended else UNKNOWN, reason="R", last_transition_time=clock())
+    world.domain.script = lambda observed, now: Plan(status=TrainingStatus(conditions=(over,)))
+    book = world.controller._parts.outcomes
+    uid = world.resource.uid
+    book.store(uid, Ring("big"), Outcome(at=clock()))
+    await world.settle()
+    assert len(book.of(uid)) == kept
 
 
 async def test_a_change_of_the_status_brings_the_key_back_at_once(world: World) -> None:

@@ -31,10 +31,17 @@ MODEL_NAME_PATTERN = r"^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$"
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
+_NOBODY_ASKS: set[str] = set()
+"""Which fields were given and which are defaults: pydantic's own sets of that are half of what a model takes."""
+
+
 class ApiModel(BaseModel):
     """Base of all that is read from or written to the API server: frozen, camelCase outside, snake_case inside."""
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+    def model_post_init(self, context: object, /) -> None:
+        object.__setattr__(self, "__pydantic_fields_set__", _NOBODY_ASKS)
 
     def evolve(self, **changes: object) -> Self:
         """A copy with some fields changed, validated again (clipped, bounded), unlike ``model_copy``."""
