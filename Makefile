@@ -68,7 +68,7 @@ test-integration: setup ## Against real servers: kube-apiserver, MLflow
 	$(PY) -m pytest tests/contract tests/integration tests/crash $(ARGS)
 
 .PHONY: crash
-crash: setup ## Let kills, errors, lost answers and bad watches befall every request of a model's life (30 minutes)
+crash: setup ## Let kills, errors, lost answers and bad watches befall every request of a model's life (15 minutes)
 	@$(CLUSTER) bin kube-apiserver >/dev/null
 	MODELCYCLE_CRASH=all $(PY) -m pytest tests/crash $(ARGS)
 

@@ -33,7 +33,7 @@ class Entry:
     """``version``: the resourceVersion where it is a number, as of real servers. ``generation``: see ``edition``.
 
     ``kept``: a view, or of what has ended its JSON: nobody looks at it but now and then, and a view of it, with all its
-    models, is six times as large.
+    models, is more than twice as large.
     """
 
     kind: Kind

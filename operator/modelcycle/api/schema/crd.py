@@ -9,7 +9,7 @@ import yaml
 
 from modelcycle.api.schema.kinds import KINDS, Column, Kind
 from modelcycle.api.schema.structural import Schema, structural
-from modelcycle.api.v1alpha1.common import GROUP, MAP_ATOMIC, VERSION
+from modelcycle.api.v1alpha1.common import GROUP, MAP_ATOMIC, RULES, VERSION
 
 CATEGORY = "ml"
 HEADER = "# Generated from operator/modelcycle/api/v1alpha1 by `make crds`; changes by hand are lost.\n"
@@ -72,7 +72,7 @@ def object_schema(kind: Kind) -> Schema:
             # The operator alone writes it, as a whole: who owns which of its fields is nothing to keep books on.
             "status": structural(kind.status, defaults=False) | MAP_ATOMIC,
         },
-        "x-kubernetes-validations": list(kind.rules),
+        RULES: list(kind.rules),
     }
 
 

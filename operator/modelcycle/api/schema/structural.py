@@ -13,6 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from modelcycle.api.v1alpha1.common import RULES
+
 Schema = dict[str, Any]
 
 _KEPT = frozenset(
@@ -34,7 +36,6 @@ _KEPT = frozenset(
         "type",
     }
 )
-_RULES = "x-kubernetes-validations"
 
 
 class UnstructurableError(Exception):
@@ -102,8 +103,8 @@ def _merged(target: Schema, siblings: Schema) -> Schema:
     descriptions = [part["description"] for part in (siblings, target) if "description" in part]
     if descriptions:
         both["description"] = " ".join(dict.fromkeys(" ".join(text.split()) for text in descriptions))
-    rules = [rule for part in (target, siblings) for rule in part.get(_RULES, ())]
-    return both | {_RULES: rules} if rules else both
+    rules = [rule for part in (target, siblings) for rule in part.get(RULES, ())]
+    return both | {RULES: rules} if rules else both
 
 
 def _const_as_enum(node: Schema) -> Schema:
@@ -134,6 +135,6 @@ def _without_absent(value: object) -> object:
 
 def _ordered(node: Schema) -> Schema:
     """Description and type first, children last, so that the YAML reads well."""
-    first, last = ("description", "type"), ("required", "properties", "items", _RULES)
+    first, last = ("description", "type"), ("required", "properties", "items", RULES)
     middle = sorted(key for key in node if key not in (*first, *last))
     return {key: node[key] for key in (*first, *middle, *last) if key in node}

@@ -103,7 +103,7 @@ def list_map(*keys: str) -> dict[str, Any]:
 LIST_SET: dict[str, Any] = {"x-kubernetes-list-type": "set"}
 LIST_ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
 MAP_ATOMIC: dict[str, Any] = {"x-kubernetes-map-type": "atomic"}
-_RULES = "x-kubernetes-validations"
+RULES = "x-kubernetes-validations"
 
 
 def cel(rule: str, message: str, field_path: str | None = None) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def cel(rule: str, message: str, field_path: str | None = None) -> dict[str, Any
 
 
 def validations(*rules: dict[str, Any]) -> dict[str, Any]:
-    return {_RULES: list(rules)}
+    return {RULES: list(rules)}
 
 
 _ABOVE_0_BELOW_1 = cel("double(self) > 0.0 && double(self) < 1.0", "must be above 0 and below 1, for example 0.05")
@@ -141,11 +141,11 @@ def fixed(*fields: str, extended: str) -> Callable[[dict[str, Any]], None]:
         rules = {field: cel("self == oldSelf", _fixed(field)) for field in fields}
         rules[extended] = cel("self >= oldSelf", f"{extended} can only be extended")
         for field, rule in rules.items():
-            properties[field][_RULES] = [*properties[field].get(_RULES, ()), rule]
+            properties[field][RULES] = [*properties[field].get(RULES, ()), rule]
         absent = [name for name in properties if name not in schema["required"] and _may_be_absent(properties[name])]
         if not set(absent) <= set(fields):
             raise ValueError(f"{sorted(set(absent) - set(fields))} need a default: what comes and goes is counted")
-        schema[_RULES] = [*schema.get(_RULES, ()), _neither_come_nor_go(absent)]
+        schema[RULES] = [*schema.get(RULES, ()), _neither_come_nor_go(absent)]
 
     return extend
 
