@@ -48,6 +48,10 @@ class Case:
         """Nothing keeps it from starting any more; what may come to do so has its whole time."""
         return self.with_status(self.status.evolve(blocked_since=None, blocked_reason=None))
 
+    def ended(self) -> Case:
+        """Nothing holds its attempt any more: that it ran again may have been too short for a write of its own."""
+        return self.with_status(self.status.evolve(suspended_since=None)).unblocked()
+
     def outcome(self, effect: Effect) -> Outcome | None:
         return self.observed.outcomes.get(effect)
 

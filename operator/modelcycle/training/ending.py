@@ -30,7 +30,7 @@ def completed(case: Case, job: JobView, number: int, pod: PodView | None) -> Tra
     """The attempt's success, with what the pod said, goes to the status with what comes of its registration."""
     record = attempts.succeeded(job, number, pod, case.now)
     status = attempts.with_attempt(with_pod_facts(case.status, pod), record)
-    return register(case.with_status(status), record, since=job.completion_time)
+    return register(case.with_status(status).ended(), record, since=job.completion_time)
 
 
 def register(case: Case, record: Attempt, since: datetime | None = None) -> TrainingPlan:
@@ -99,7 +99,7 @@ def _registered_well(case: Case, record: Attempt, version: VersionInfo, since: d
 
 def failed(case: Case, status: TrainingStatus, number: int) -> TrainingPlan:
     """The failure goes to the status first; what follows from it is decided on what the status says."""
-    case = case.with_status(status)
+    case = case.with_status(status).ended()
     record = attempts.recorded(status, number)
     failure = record.failure if record and record.failure else FailureClass.UNKNOWN
     said = record.message if record else ""

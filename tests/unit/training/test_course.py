@@ -172,6 +172,32 @@ def test_what_was_blocked_goes_on_by_itself() -> None:
     assert world.status.blocked_since is None
 
 
+@pytest.mark.parametrize(
+    ("exit_code", "said"), [pytest.param(0, "True/Registered", id="well"), pytest.param(1, "Unknown/Retrying", id="badly")]
+)
+@pytest.mark.parametrize("held", ["no node", "spec.suspend"])
+def test_what_was_held_and_then_is_over_in_a_moment_is_not_said_to_be_held(
+    held: str, exit_code: int, said: str
+) -> None:
+    world = World(retries={"userErrors": 1})
+    world.settle()
+    world.see_job(1, active=1, suspended=held == "spec.suspend")
+    world.see_pod(1, "Pending", unschedulable="no node")
+    world.spec = world.spec.evolve(suspend=held == "spec.suspend")
+    world.settle()
+    assert (world.status.blocked_since or world.status.suspended_since) == NOW
+    world.spec = world.spec.evolve(suspend=False)
+    if exit_code:
+        world.fail(1, exit_code=exit_code)
+    else:
+        world.see_job(1, complete=True)
+        world.see_pod(1, "Succeeded", ContainerView("train", exit_code=0, finished_at=world.now))
+    world.settle()
+    assert world.reason() == said
+    status = world.status
+    assert (status.blocked_since, status.blocked_reason, status.suspended_since) == (None, None, None)
+
+
 def test_a_job_without_a_pod_for_a_minute_says_where_to_look() -> None:
     world = World()
     world.settle()
