@@ -5,6 +5,7 @@
     ModelcycleError
     ├── Retryable            try again later (after: seconds, or the caller's backoff)
     │   ├── Unavailable      the other side does not answer, or with 429/5xx, or with what can't be understood
+    │   │   └── Expired      the next page of a list that is too old: begin the list again
     │   ├── Missing          what is needed is not there yet, and not ours to make
     │   ├── Conflict         somebody else wrote first: read again
     │   └── Fenced           another replica may be the leader: this one must not write
@@ -30,6 +31,10 @@ class Retryable(ModelcycleError):
 
 
 class Unavailable(Retryable):
+    pass
+
+
+class Expired(Unavailable):
     pass
 
 

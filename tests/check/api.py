@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NamedTuple, cast
 
 from modelcycle.cluster.kinds import KINDS, Kind
-from modelcycle.cluster.port import Listing
+from modelcycle.cluster.port import Page
 from modelcycle.cluster.views import view_of
 from modelcycle.core.plan import Manifest
 from modelcycle.errors import AlreadyExists, Conflict, NotFound, Refused
@@ -48,7 +48,7 @@ class Server:
             raise NotFound(f"{kind.name} {name}: not found")
         return versioned(found)
 
-    async def list(self, kind: Kind, namespace: str | None = None, label_selector: str | None = None) -> Listing:
+    def pages(self, kind: Kind, namespace: str | None = None, label_selector: str | None = None) -> AsyncIterator[Page]:
         raise NotImplementedError
 
     async def replace(self, kind: Kind, manifest: Manifest) -> Manifest:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from modelcycle.cluster.bucket import TokenBucket
 from modelcycle.cluster.kinds import Kind
-from modelcycle.cluster.port import Fence, Listing, WriteObserver
-from modelcycle.cluster.transport import Expired, Request, Transport
+from modelcycle.cluster.port import Fence, Page, WriteObserver
+from modelcycle.cluster.transport import Request, Transport
 from modelcycle.constants import FIELD_MANAGER, STATUS_MANAGER
 from modelcycle.core.plan import Manifest
 from modelcycle.errors import ModelcycleError, Unavailable
 
 CHUNK = 500
-LIST_TRIES = 3
 APPLY_TYPE = "application/apply-patch+yaml"  # JSON is YAML
 _BY_US = {"fieldManager": FIELD_MANAGER}
 
@@ -30,13 +30,18 @@ class KubeCluster:
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Manifest:
         return await self._read(Request("GET", kind.path(namespace, name), f"get {_label(kind, namespace, name)}"))
 
-    async def list(self, kind: Kind, namespace: str | None = None, label_selector: str | None = None) -> Listing:
-        for _ in range(LIST_TRIES):
-            try:
-                return await self._list_once(kind, namespace, label_selector)
-            except Expired as error:
-                last = error
-        raise Unavailable(f"list {kind.plural}: the list is outdated before it is read, {LIST_TRIES} times: {last}")
+    async def pages(
+        self, kind: Kind, namespace: str | None = None, label_selector: str | None = None
+    ) -> AsyncIterator[Page]:
+        parameters = {"limit": str(CHUNK)} | ({"labelSelector": label_selector} if label_selector else {})
+        while True:
+            request = Request("GET", kind.path(namespace), f"list {kind.plural}", parameters)
+            page = await self._read(request)
+            metadata = page.get("metadata", {})
+            yield Page(tuple(page.get("items", ())), str(metadata.get("resourceVersion", "")))
+            if not metadata.get("continue"):
+                return
+            parameters = parameters | {"continue": metadata["continue"]}
 
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
         what, path = _target("apply", kind, manifest)
@@ -67,18 +72,6 @@ class KubeCluster:
         }
         answer = await self._write("delete", kind, Request("DELETE", path, what, {}, options))
         return answer if answer.get("metadata", {}).get("deletionTimestamp") else None
-
-    async def _list_once(self, kind: Kind, namespace: str | None, label_selector: str | None) -> Listing:
-        parameters = {"limit": str(CHUNK)} | ({"labelSelector": label_selector} if label_selector else {})
-        items: list[Manifest] = []
-        while True:
-            request = Request("GET", kind.path(namespace), f"list {kind.plural}", parameters)
-            page = await self._read(request)
-            metadata = page.get("metadata", {})
-            items += page.get("items", ())
-            if not metadata.get("continue"):
-                return Listing(tuple(items), str(metadata.get("resourceVersion", "")))
-            parameters = parameters | {"continue": metadata["continue"]}
 
     async def _write(self, verb: str, kind: Kind, request: Request) -> Manifest:
         await self._bucket.take()

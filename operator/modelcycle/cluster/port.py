@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,8 +11,8 @@ from modelcycle.core.plan import Manifest
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """``resource_version``: the moment that ``items`` show; what existed before and isn't among them is gone."""
+class Page:
+    """``resource_version``: the moment that all pages of a list show: what was there before and is on none is gone."""
 
     items: tuple[Manifest, ...]
     resource_version: str
@@ -30,8 +31,11 @@ class Cluster(Protocol):
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Manifest:
         """Raises ``NotFound``."""
 
-    async def list(self, kind: Kind, namespace: str | None = None, label_selector: str | None = None) -> Listing:
-        """All objects, read in chunks; of all namespaces without ``namespace``."""
+    def pages(self, kind: Kind, namespace: str | None = None, label_selector: str | None = None) -> AsyncIterator[Page]:
+        """A list of all objects, page by page; of all namespaces without ``namespace``.
+
+        Raises ``Expired`` when reading took so long that the list has to be begun again.
+        """
 
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
         """Server-side apply, forced: a field that we own goes back to what we said. Returns the object.

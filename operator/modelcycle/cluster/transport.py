@@ -16,6 +16,7 @@ from modelcycle.core.text import clip
 from modelcycle.errors import (
     AlreadyExists,
     Conflict,
+    Expired,
     ModelcycleError,
     NotFound,
     Refused,
@@ -45,10 +46,6 @@ class Request:
     body: Manifest | None = None
     content_type: str = JSON_TYPE
     may_be_sent: Callable[[], None] | None = None
-
-
-class Expired(Unavailable):
-    """A list's continue token is too old (410): start the list again."""
 
 
 class Transport:

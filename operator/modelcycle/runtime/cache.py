@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import orjson
 
 from modelcycle.cluster.kinds import OURS, SERVICE, Kind
-from modelcycle.cluster.port import Listing
 from modelcycle.cluster.views import View, view_of
 from modelcycle.constants import LABEL_OWNER_UID, LABEL_POLICY_UID
 from modelcycle.core.conditions import ending
@@ -25,6 +24,7 @@ from modelcycle.runtime.ports import Key, ViewT
 OWNER_LABELS = (LABEL_OWNER_UID, LABEL_POLICY_UID)
 TOMBSTONES = 20_000
 _OUR_KINDS = frozenset(kind.name for kind in OURS)
+Named = tuple[str, str]  # namespace and name
 Changed = Callable[[str, View], None]
 
 
@@ -134,18 +134,12 @@ class Cache:
         self._changed(kind.name, view)
         return True
 
-    def repair(self, kind: Kind, namespace: str | None, listing: Listing) -> int:
-        """Make the cache what ``listing`` shows, but for what is newer here. Returns how many objects it had wrong."""
-        listed = {(raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in listing.items}
-        repaired = sum(self.put(kind, raw) for raw in listing.items)
-        return repaired + sum(
-            self.remove(kind, view.namespace, view.name, view.uid)
-            for view in self._absent(kind.name, namespace, listed, _number(listing.resource_version))
-        )
+    def prune(self, kind: Kind, namespace: str | None, listed: Collection[Named], version: str) -> int:
+        """Remove what a list of that ``version`` did not show, but for what is newer. Returns how many there were."""
+        absent = self._absent(kind.name, namespace, listed, _number(version))
+        return sum(self.remove(kind, view.namespace, view.name, view.uid) for view in absent)
 
-    def _absent(
-        self, kind: str, namespace: str | None, listed: Collection[tuple[str, str]], version: int | None
-    ) -> list[View]:
+    def _absent(self, kind: str, namespace: str | None, listed: Collection[Named], version: int | None) -> list[View]:
         """Views that are not ``listed`` although they are not newer than the list."""
         return [
             entry.view

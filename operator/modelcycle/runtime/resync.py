@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from modelcycle.cluster.kinds import CHILDREN, OURS, Kind
 from modelcycle.cluster.port import Cluster
 from modelcycle.constants import LABEL_MANAGED_BY, MANAGED_BY
-from modelcycle.errors import ModelcycleError, NotFound, Unavailable
-from modelcycle.runtime.cache import Cache
+from modelcycle.errors import Expired, ModelcycleError, NotFound, Unavailable
+from modelcycle.runtime.cache import Cache, Named
 from modelcycle.runtime.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
 RELIST_SECONDS = 600.0
 RETRY_SECONDS = 5.0
+LIST_TRIES = 3
 SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY}"  # of children; all of our own kinds are ours
 
 
@@ -92,12 +93,28 @@ class Resync:
         selector = None if kind in OURS else SELECTOR
         before, now = self._listed.get(kind.name), self._monotonic()
         # At once: a new leader begins to work only when it has listed everything.
-        listings = await asyncio.gather(*(self._cluster.list(kind, one, selector) for one in self._namespaces))
-        pairs = zip(self._namespaces, listings, strict=True)
-        repaired = sum(self._cache.repair(kind, namespace, listing) for namespace, listing in pairs)
+        repaired = sum(await asyncio.gather(*(self._repaired(kind, one, selector) for one in self._namespaces)))
         self._listed[kind.name] = now
         if repaired and before is not None:
             self._found_missed(kind, repaired, before)
+
+    async def _repaired(self, kind: Kind, namespace: str | None, selector: str | None) -> int:
+        """Make the cache what a list shows, but for what is newer here. Returns how many objects it had wrong."""
+        for _ in range(LIST_TRIES):
+            try:
+                return await self._compared(kind, namespace, selector)
+            except Expired as error:
+                last = error
+        raise Unavailable(f"list {kind.plural}: the list is outdated before it is read, {LIST_TRIES} times: {last}")
+
+    async def _compared(self, kind: Kind, namespace: str | None, selector: str | None) -> int:
+        """Page by page: thousands of objects as JSON at once would be more than all else that this process keeps."""
+        repaired, listed, version = 0, set[Named](), ""
+        async for page in self._cluster.pages(kind, namespace, selector):
+            repaired += sum(self._cache.put(kind, raw) for raw in page.items)
+            listed |= {(raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in page.items}
+            version = page.resource_version
+        return repaired + self._cache.prune(kind, namespace, listed, version)
 
     def _found_missed(self, kind: Kind, repaired: int, since: float) -> None:
         """The list may be milliseconds ahead of the watch: only a watch that was silent for the whole time is dead."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from modelcycle.api.v1alpha1.training import RunReference
@@ -83,11 +84,21 @@ def make_run(case: Case) -> TrainingPlan:
 
 def with_run(case: Case) -> Case:
     """The run goes to the status together with the first attempt; then it stays."""
-    outcome = case.outcome(_ensure_run(case)) if case.status.run is None else None
-    if outcome is None or not outcome.ok:
+    run = _made(case) if case.status.run is None else None
+    if run is None:
         return case
-    run: RunInfo = outcome.value
     return case.with_status(case.status.evolve(run=RunReference(id=run.run_id, experiment_id=run.experiment_id)))
+
+
+def _made(case: Case) -> RunInfo | None:
+    """The run, if its pods log to it: a Job that was made with what is known already asks for nothing new."""
+    wanted = _ensure_run(case)
+    for effect in (replace(wanted, keep=None), wanted):
+        outcome = case.outcome(effect)
+        if outcome is not None and outcome.ok and wanted.keep in (None, outcome.value.run_id):
+            run: RunInfo = outcome.value
+            return run
+    return None
 
 
 def begun(case: Case, outcome: Outcome | None) -> datetime | None:

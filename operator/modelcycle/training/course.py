@@ -78,17 +78,19 @@ def _start(case: Case, endpoint: MlflowEndpoint, run_id: str, number: int, meanw
     if case.status.code not in (None, code):
         return over(case, FailureClass.CONFIG.value, OTHER_CODE)
     job = children.job(case.revised, endpoint, run_id, number, _remaining(case))
-    return _begun(case, Attempt(number=number, job=job["metadata"]["name"], started_at=case.now), apply=(job,))
+    # Nothing but the Job: it names the attempt and its run, and is told once it is seen. Where thousands begin at once,
+    # all pods are made before the first of them is told.
+    return Plan(status=case.training.status, apply=(job,))
 
 
-def _begun(case: Case, attempt: Attempt, *, apply: tuple[Manifest, ...] = ()) -> TrainingPlan:
-    """The attempt goes to the status, and its start is told."""
+def _begun(case: Case, attempt: Attempt) -> TrainingPlan:
+    """The attempt whose Job is seen goes to the status, and its start is told."""
     number, start = attempt.number, case.status.start_time or attempt.started_at
     status = attempts.with_attempt(case.status, attempt)
     status = status.evolve(start_time=start, blocked_since=None, blocked_reason=None)
     event = Event("AttemptStarted", f"attempt {number}: Job {attempt.job}", transition=f"attempt-{number}")
     stage = Stage("Pending", f"Attempt {number} is starting.")
-    return case.with_status(status).plan(stage, apply=apply, events=(event,))
+    return case.with_status(status).plan(stage, events=(event,))
 
 
 def _job_is_gone(case: Case, record: Attempt | None, number: int) -> TrainingPlan:

@@ -128,10 +128,13 @@ async def test_the_api_servers_own_words_reach_the_error(cluster: KubeCluster, n
 async def test_a_list_is_read_in_chunks(cluster: KubeCluster, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("modelcycle.cluster.kube.CHUNK", 3)
     made = [await cluster.create(JOB, job(namespace, f"job-{number}")) for number in range(8)]
-    listing = await cluster.list(JOB, namespace, "app.kubernetes.io/managed-by=modelcycle")
-    assert sorted(item["metadata"]["name"] for item in listing.items) == [f"job-{number}" for number in range(8)]
-    assert int(listing.resource_version) >= int(made[-1]["metadata"]["resourceVersion"])
-    assert (await cluster.list(JOB, namespace, "app.kubernetes.io/managed-by=others")).items == ()
+    pages = [page async for page in cluster.pages(JOB, namespace, "app.kubernetes.io/managed-by=modelcycle")]
+    assert [len(page.items) for page in pages] == [3, 3, 2]
+    seen = sorted(item["metadata"]["name"] for page in pages for item in page.items)
+    assert seen == [f"job-{number}" for number in range(8)]
+    latest = int(made[-1]["metadata"]["resourceVersion"])
+    assert all(int(page.resource_version) >= latest for page in pages)
+    assert [page.items async for page in cluster.pages(JOB, namespace, "app.kubernetes.io/managed-by=others")] == [()]
 
 
 async def test_objects_without_a_namespace_are_read(cluster: KubeCluster) -> None:

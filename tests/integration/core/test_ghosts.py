@@ -93,6 +93,9 @@ async def test_a_list_that_etcd_forgot_half_way_is_read_anew(
         return page
 
     monkeypatch.setattr(cluster, "_read", reading)
-    listing = await cluster.list(JOB, namespace)
-    assert {one["metadata"]["name"] for one in listing.items} == names | {"later"}
+    metrics = Metrics()
+    cache = Cache(lambda kind, view: None, metrics)
+    resync = Resync(cluster, cache, metrics, (namespace,), lambda: None, time.monotonic, RELIST_SECONDS)
+    await resync._relist(JOB)
+    assert jobs(cache, namespace) == names | {"later"}
     assert pages == 1 + 1 + 3, "one page, one refusal, and all three anew"

@@ -20,6 +20,7 @@ from modelcycle.cluster.transport import Transport, error_of
 from modelcycle.errors import (
     AlreadyExists,
     Conflict,
+    Expired,
     Fenced,
     ModelcycleError,
     NotFound,
@@ -353,9 +354,9 @@ def page(names: list[str], version: str, more: str = "") -> Answer:
 
 async def test_a_list_goes_on_where_the_page_ends(world: World) -> None:
     world.answer(page(["a", "b"], "7", "next"), page(["c"], "7"))
-    listing = await world.cluster.list(POD, "shop", "x=y")
-    assert [item["metadata"]["name"] for item in listing.items] == ["a", "b", "c"]
-    assert listing.resource_version == "7"
+    pages = [one async for one in world.cluster.pages(POD, "shop", "x=y")]
+    assert [[item["metadata"]["name"] for item in one.items] for one in pages] == [["a", "b"], ["c"]]
+    assert {one.resource_version for one in pages} == {"7"}
     queries = [dict(request.query) for request in world.server.requests]
     assert queries == [
         {"limit": "500", "labelSelector": "x=y"},
@@ -363,18 +364,12 @@ async def test_a_list_goes_on_where_the_page_ends(world: World) -> None:
     ]
 
 
-async def test_a_list_that_expires_half_way_starts_again(world: World) -> None:
-    expired = answered(status(410, "Expired"), 410)
-    world.answer(page(["a"], "7", "next"), expired, page(["a", "b"], "9"))
-    listing = await world.cluster.list(POD)
-    assert [item["metadata"]["name"] for item in listing.items] == ["a", "b"]
-    assert "continue" not in world.server.requests[2].query
-
-
-async def test_a_list_that_always_expires_is_given_up(world: World) -> None:
-    world.answer(answered(status(410, "Expired"), 410))
-    with pytest.raises(Unavailable, match="outdated before it is read, 3 times"):
-        await world.cluster.list(POD)
+async def test_a_list_that_expires_half_way_says_so(world: World) -> None:
+    world.answer(page(["a"], "7", "next"), answered(status(410, "Expired"), 410))
+    pages = world.cluster.pages(POD)
+    assert (await anext(pages)).items
+    with pytest.raises(Expired):
+        await anext(pages)
 
 
 # --- credentials -----------------------------------------------------------------------------------------------------

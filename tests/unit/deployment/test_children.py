@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from modelcycle import constants as names
 from modelcycle.api.v1alpha1.common import Resources
 from modelcycle.api.v1alpha1.deployment import DeploymentSpec, DeploymentStatus, ServedVersion
 from modelcycle.cluster.kinds import Kind
-from modelcycle.cluster.port import Listing
+from modelcycle.cluster.port import Page
 from modelcycle.core.observed import PodView, Resource
 from modelcycle.core.plan import Manifest
 from modelcycle.deployment import children, template
@@ -263,7 +264,7 @@ class FakeCluster:
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Manifest:
         raise NotFound("the operator never reads a Secret")
 
-    async def list(self, kind: Kind, namespace: str | None = None, label_selector: str | None = None) -> Listing:
+    def pages(self, kind: Kind, namespace: str | None = None, label_selector: str | None = None) -> AsyncIterator[Page]:
         raise NotFound("the operator never reads a Secret")
 
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:

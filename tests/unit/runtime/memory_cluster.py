@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from modelcycle.cluster.kinds import Kind
-from modelcycle.cluster.port import Listing
+from modelcycle.cluster.port import Page
 from modelcycle.core.plan import Manifest
 from modelcycle.errors import AlreadyExists, Conflict, NotFound
 
+PAGE = 2
 Failure = Callable[[str], None]
 Ident = tuple[str, str | None, str]
 
@@ -30,13 +31,17 @@ class MemoryCluster:
         self._called("get", kind, name)
         return copy.deepcopy(self._found(kind, namespace, name))
 
-    async def list(self, kind: Kind, namespace: str | None = None, label_selector: str | None = None) -> Listing:
-        self._called("list", kind, namespace or "*")
+    async def pages(
+        self, kind: Kind, namespace: str | None = None, label_selector: str | None = None
+    ) -> AsyncIterator[Page]:
         items = [raw for (found, within, _), raw in self.objects.items() if found == kind.name]
         kept = [
             raw for raw in items if namespace in (None, raw["metadata"]["namespace"]) and _selected(raw, label_selector)
         ]
-        return Listing(tuple(copy.deepcopy(kept)), str(next(self._versions)))
+        version = str(next(self._versions))
+        for first in range(0, max(1, len(kept)), PAGE):
+            self._called("list", kind, namespace or "*")
+            yield Page(tuple(copy.deepcopy(kept[first : first + PAGE])), version)
 
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
         namespace, name = _names(manifest)

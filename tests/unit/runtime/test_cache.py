@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from modelcycle.cluster.kinds import JOB, MODEL_TRAINING, SERVICE
-from modelcycle.cluster.port import Listing
+from modelcycle.cluster.kinds import JOB, MODEL_TRAINING, SERVICE, Kind
 from modelcycle.cluster.views import View, view_of
 from modelcycle.constants import LABEL_OWNER_UID, LABEL_POLICY_UID
 from modelcycle.core.observed import JobView, ObjectView, PodView, Resource
@@ -42,8 +41,11 @@ def names(views: tuple[Any, ...]) -> list[str]:
     return [view.name for view in views]
 
 
-def listing(*items: dict[str, Any], version: int) -> Listing:
-    return Listing(items, str(version))
+def relist(cache: Cache, kind: Kind, namespace: str | None, *items: dict[str, Any], version: int) -> int:
+    """What a list of one page does to the cache; how many objects were wrong in it."""
+    repaired = sum(cache.put(kind, raw) for raw in items)
+    listed = {(raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in items}
+    return repaired + cache.prune(kind, namespace, listed, str(version))
 
 
 # --- what is told ----------------------------------------------------------------------------------------------------
@@ -189,26 +191,29 @@ def test_a_relist_removes_ghosts_adds_what_was_missed_and_corrects(cache: Cache,
     cache.put(JOB, job("stale", uid="uid-2"))
     cache.put(JOB, job("fine", uid="uid-3"))
     told.names.clear()
-    listed = listing(
+    repaired = relist(
+        cache,
+        JOB,
+        None,
         job("stale", uid="uid-2", version=40, spec=SUSPENDED),
         job("fine", uid="uid-3"),
         job("missed", uid="uid-4", version=41),
         version=50,
     )
-    assert cache.repair(JOB, None, listed) == 3
+    assert repaired == 3
     assert sorted(told.names) == ["Job ghost", "Job missed", "Job stale"]
     assert {key.name for key in cache.keys("Job")} == {"fine", "missed", "stale"}
 
 
 def test_an_object_that_makes_no_sense_keeps_no_other_from_being_seen(cache: Cache) -> None:
     senseless = training("senseless", uid="uid-x", spec={"image": 7}, status={"attempts": "many"})
-    assert cache.repair(MODEL_TRAINING, None, listing(senseless, training(), version=30)) == 2
+    assert relist(cache, MODEL_TRAINING, None, senseless, training(), version=30) == 2
     assert cache.get(Resource, "ModelTraining", "shop", "ranker") is not None
 
 
 def test_a_relist_does_not_remove_what_is_newer_than_itself(cache: Cache) -> None:
     cache.put(JOB, job("new", version=60))
-    assert cache.repair(JOB, None, listing(version=50)) == 0
+    assert relist(cache, JOB, None, version=50) == 0
     assert cache.get(JobView, "Job", "shop", "new") is not None
 
 
@@ -216,6 +221,6 @@ def test_a_relist_of_one_namespace_leaves_the_others_alone(cache: Cache) -> None
     cache.put(JOB, job("here", uid="uid-1"))
     cache.put(JOB, job("there", uid="uid-2", metadata={"namespace": "bank"}))
     cache.put(MODEL_TRAINING, training())
-    assert cache.repair(JOB, "shop", listing(version=50)) == 1
+    assert relist(cache, JOB, "shop", version=50) == 1
     assert [key.name for key in cache.keys("Job")] == ["there"]
     assert cache.get(Resource, *("ModelTraining", "shop", "ranker")) is not None

@@ -8,7 +8,7 @@ import pytest
 
 from modelcycle.cluster.kinds import JOB, MODEL_TRAINING
 from modelcycle.core.plan import Plan
-from modelcycle.errors import NotFound, Unavailable
+from modelcycle.errors import Expired, NotFound, Unavailable
 from modelcycle.runtime import manager as manager_module
 from modelcycle.runtime import resync as resync_module
 from modelcycle.runtime.cache import Cache
@@ -189,6 +189,32 @@ async def test_children_are_listed_by_our_label() -> None:
     await watched.cluster.create(JOB, job(metadata={"labels": {}}))
     await watched.resync.everything()
     assert list(watched.cache.keys("Job")) == []
+
+
+@pytest.mark.parametrize("times", [pytest.param(1, id="once"), pytest.param(99, id="always")])
+async def test_a_list_that_is_outdated_half_way_is_begun_again(times: int) -> None:
+    watched = Watched()
+    await watched.cluster.create(JOB, job("ghost"))
+    await watched.resync.everything()
+    for name in ("one", "two", "three"):
+        await watched.cluster.create(JOB, job(name))
+    pages = expired = 0
+
+    def fail(call: str) -> None:
+        nonlocal pages, expired
+        pages += call.startswith("list Job")
+        if call.startswith("list Job") and pages % 2 == 0 and expired < times:
+            expired += 1
+            watched.cluster.objects.pop(("Job", "shop", "ghost"), None)
+            raise Expired(call)
+
+    watched.cluster.fail = fail
+    if times == 1:
+        await watched.resync.everything()
+        assert {key.name for key in watched.cache.keys("Job")} == {"one", "two", "three"}, "what went meanwhile is gone"
+        return
+    with pytest.raises(Unavailable, match="list jobs: the list is outdated before it is read, 3 times"):
+        await watched.resync.everything()
 
 
 async def test_the_relist_goes_round_and_survives_errors() -> None:

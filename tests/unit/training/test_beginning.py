@@ -17,13 +17,17 @@ from modelcycle.training.effects import KeepConfigMap
 from tests.unit.training.world import NOW, SETTINGS, VERSION, World
 
 
-def test_the_run_goes_to_the_status_with_the_job_whose_pod_logs_to_it() -> None:
+def test_the_job_whose_pod_logs_to_the_run_is_made_first_and_told_when_it_is_seen() -> None:
     world = World()
     while not world.applied:
         plan = world.step()
+    assert (plan.status.run, plan.status.attempts, plan.events) == (None, (), ())
+    plan = world.step()
     assert plan.status.run is not None
     assert plan.status.run.id == "run1"
     assert [attempt.number for attempt in plan.status.attempts] == [1]
+    assert [event.reason for event in plan.events] == ["AttemptStarted"]
+    assert len([effect for effect in world.asked if isinstance(effect, EnsureRun)]) == 1
     variables = world.job_spec(1)["template"]["spec"]["containers"][0]["env"]
     assert {"name": "MLFLOW_RUN_ID", "value": "run1"} in variables
 
@@ -112,18 +116,21 @@ def test_a_suspended_training_takes_the_content_when_it_goes_on() -> None:
     assert world.reason() == "Unknown/ConfigMissing", "the time that it was suspended is not held against it"
 
 
+ASKED = ["Looking whether it was trained before.", "Making the MLflow run."]
+
+
 @pytest.mark.parametrize(
     ("age", "written"),
     [
-        pytest.param(0, ["", "", "Attempt 1 is starting."], id="a moment after it was made"),
+        pytest.param(0, ["", "", "", "Attempt 1 is starting."], id="a moment after it was made"),
         pytest.param(
             MOMENT_TO_PREPARE.total_seconds(),
-            ["Looking whether it was trained before.", "Making the MLflow run.", "Attempt 1 is starting."],
+            [*ASKED, ASKED[-1], "Attempt 1 is starting."],
             id="MLflow takes its time",
         ),
         pytest.param(
             -60.0,
-            ["Looking whether it was trained before.", "Making the MLflow run.", "Attempt 1 is starting."],
+            [*ASKED, ASKED[-1], "Attempt 1 is starting."],
             id="the API server's clock is ahead of ours",
         ),
     ],
@@ -131,7 +138,7 @@ def test_a_suspended_training_takes_the_content_when_it_goes_on() -> None:
 def test_what_is_over_in_a_moment_is_not_written(age: float, written: list[str]) -> None:
     world, seen = World(), []
     world.now += timedelta(seconds=age)
-    while not world.applied:
+    while not world.status.attempts:
         plan = world.step()
         seen.append(world.status.summary)
         assert world.status.summary or (plan.look_again or MOMENT_TO_PREPARE) <= MOMENT_TO_PREPARE, (

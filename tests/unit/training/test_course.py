@@ -173,7 +173,8 @@ def test_what_was_blocked_goes_on_by_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("exit_code", "said"), [pytest.param(0, "True/Registered", id="well"), pytest.param(1, "Unknown/Retrying", id="badly")]
+    ("exit_code", "said"),
+    [pytest.param(0, "True/Registered", id="well"), pytest.param(1, "Unknown/Retrying", id="badly")],
 )
 @pytest.mark.parametrize("held", ["no node", "spec.suspend"])
 def test_what_was_held_and_then_is_over_in_a_moment_is_not_said_to_be_held(
@@ -297,10 +298,10 @@ def workspace(world: World, number: int) -> tuple[str, dict[str, Any]]:
     return volume["configMap"]["name"], variable["valueFrom"]["configMapKeyRef"]
 
 
-def test_config_maps_are_copied_before_the_first_attempt_and_known_before_its_job() -> None:
+def test_config_maps_are_copied_before_the_first_attempt_and_known_with_it() -> None:
     world = World(**CONFIGURED)
     world.answers[KeepConfigMap] = KEPT
-    while not world.applied:
+    while not world.status.attempts:
         assert world.status.run is None
         plan = world.step()
     assert plan.status.code == KeptCode(files="c" * 64, variables="c" * 64)

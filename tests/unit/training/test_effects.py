@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from modelcycle.cluster.kinds import Kind
-from modelcycle.cluster.port import Listing
+from modelcycle.cluster.port import Page
 from modelcycle.core.plan import Manifest
 from modelcycle.errors import AlreadyExists, Conflict, Missing, NotFound, Refused, Unavailable
 from modelcycle.training import children
@@ -61,7 +62,7 @@ class FakeCluster:
         self.objects[name] = manifest
         return manifest
 
-    async def list(self, kind: Kind, namespace: str | None = None, label_selector: str | None = None) -> Listing:
+    def pages(self, kind: Kind, namespace: str | None = None, label_selector: str | None = None) -> AsyncIterator[Page]:
         raise NotFound("ConfigMaps are never listed")
 
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:

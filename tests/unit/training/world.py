@@ -85,6 +85,9 @@ class World:
             if type(effect) in self.answers:
                 self.outcomes[effect] = self.answers[type(effect)]
         self.status = plan.status
+        for job in plan.apply:  # as the cache takes over what was applied
+            if job["kind"] == "Job" and job["metadata"]["name"] not in {seen.name for seen in self.jobs}:
+                self.see_job(int(job["metadata"]["labels"][names.LABEL_ATTEMPT]), run_id=_run_of(job))
         return plan
 
     def settle(self, passes: int = 8) -> Plan[TrainingStatus]:
@@ -132,6 +135,11 @@ class World:
     def fail(self, number: int, **container: Any) -> None:
         self.see_job(number, failed=True, failed_reason="BackoffLimitExceeded")
         self.see_pod(number, "Failed", ContainerView("train", finished_at=self.now, **container))
+
+
+def _run_of(job: Any) -> str:
+    variables = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    return next(str(given["value"]) for given in variables if given["name"] == "MLFLOW_RUN_ID")
 
 
 def running(world: World) -> World:
