@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from modelcycle.clock import Clock
 from modelcycle.cluster.port import Fence
@@ -30,6 +32,27 @@ class _Failed:
     due: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """``effects``: what is still to be carried out for a resource, one after the other."""
+
+    key: Key
+    uid: str
+    effects: tuple[Effect, ...]
+
+
+@dataclass(slots=True)
+class _Line:
+    """Who waits for one of the places: whoever has come furthest is the first, so that things are finished, not begun.
+
+    First come, first served would take thousands that begin together through each step together: all of them would be
+    half done for as long as the last one takes.
+    """
+
+    free: int
+    waiting: list[tuple[int, int, _Run]] = field(default_factory=list)
+
+
 class EffectRunner:
     """One effect of a resource at a time, several resources at once; results go to the book, keys back to the queue."""
 
@@ -48,10 +71,12 @@ class EffectRunner:
         self._enqueue = enqueue
         self._clock = clock
         self._metrics = metrics
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, _Run] = {}  # by uid, or waiting for a place
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._lines: dict[object, _Line] = {}
+        self._numbers = itertools.count()
         self._failed: dict[tuple[str, Effect], _Failed] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._places: dict[object, asyncio.Semaphore] = {}
 
     def request(self, key: Key, uid: str, effects: Iterable[Effect]) -> None:
         """Start those of ``effects`` that have no result yet and whose backoff is over.
@@ -62,7 +87,7 @@ class EffectRunner:
             return
         due = [effect for effect in effects if self._is_due(key, uid, effect)]
         if due:
-            self._running[uid] = asyncio.create_task(self._run(key, uid, due), name=f"effects of {key}")
+            self._wait(_Run(key, uid, tuple(due)))
 
     def forget(self, uid: str) -> None:
         """The resource is gone. What is under way goes on: half of it may be done."""
@@ -75,10 +100,14 @@ class EffectRunner:
 
     async def stop(self) -> None:
         """Cancel what is under way and forget all results."""
-        tasks = list(self._running.values())
+        for line in self._lines.values():
+            line.waiting.clear()
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._running.clear()
+        self._lines.clear()
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -87,8 +116,8 @@ class EffectRunner:
 
     async def idle(self) -> None:
         """Returns as soon as nothing is under way."""
-        while self._running:
-            await asyncio.wait(list(self._running.values()))
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     def _is_due(self, key: Key, uid: str, effect: Effect) -> bool:
         outcome = self._book.get(uid, effect)
@@ -111,31 +140,51 @@ class EffectRunner:
         del self._timers[uid]
         self._enqueue(key)
 
-    async def _run(self, key: Key, uid: str, effects: list[Effect]) -> None:
+    def _wait(self, run: _Run) -> None:
+        """For a place where its next effect goes. No task before it has one: thousands of them would be heavy."""
+        self._running[run.uid] = run
+        place = _place(run.effects[0])
+        line = self._lines.setdefault(place, _Line(AT_ENDPOINT if place[1] else IN_CLUSTER))
+        heapq.heappush(line.waiting, (-self._book.count(run.uid), next(self._numbers), run))
+        self._start(line)
+
+    def _start(self, line: _Line) -> None:
+        while line.free and line.waiting:
+            *_, run = heapq.heappop(line.waiting)
+            line.free -= 1
+            task = asyncio.create_task(self._run(line, run), name=f"effects of {run.key}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, line: _Line, run: _Run) -> None:
+        effect, *others = run.effects
         try:
-            for effect in effects:
-                outcome = await self._carried_out(key, uid, effect)
-                self._book.store(uid, effect, outcome)
-                self._enqueue(key)
+            self._book.store(run.uid, effect, await self._carried_out(run.key, run.uid, effect))
         except Fenced:
-            LOG.info("%s: effects are left to the leader", key)
+            LOG.info("%s: effects are left to the leader", run.key)
+            del self._running[run.uid]
+        else:
+            if others:
+                self._wait(replace(run, effects=tuple(others)))
+            else:
+                del self._running[run.uid]
+            self._enqueue(run.key)
         finally:
-            del self._running[uid]
+            line.free += 1
+            self._start(line)
 
     async def _carried_out(self, key: Key, uid: str, effect: Effect) -> Outcome:
         name = type(effect).__name__
-        place = _place(effect)
-        async with self._places.setdefault(place, asyncio.Semaphore(AT_ENDPOINT if place[1] else IN_CLUSTER)):
-            self._fence.check()
-            try:
-                value = await self._handlers[type(effect)](effect)
-            except Fenced:  # between two of its requests
-                raise
-            except ModelcycleError as error:
-                return self._failure(key, uid, effect, error)
-            except Exception as error:  # a bug of the adapter must not stop the operator, nor be tried in a loop
-                LOG.exception("%s: %s failed unexpectedly", key, effect)
-                return self._failure(key, uid, effect, Unusable("InternalError", f"{name}: {error!r}"))
+        self._fence.check()
+        try:
+            value = await self._handlers[type(effect)](effect)
+        except Fenced:  # between two of its requests
+            raise
+        except ModelcycleError as error:
+            return self._failure(key, uid, effect, error)
+        except Exception as error:  # a bug of the adapter must not stop the operator, nor be tried in a loop
+            LOG.exception("%s: %s failed unexpectedly", key, effect)
+            return self._failure(key, uid, effect, Unusable("InternalError", f"{name}: {error!r}"))
         self._failed.pop((uid, effect), None)
         self._metrics.effects.labels(name, "ok").inc()
         LOG.info("%s: %s succeeded", key, name)

@@ -25,6 +25,9 @@ class OutcomeBook:
     def get(self, uid: str, effect: Effect) -> Outcome | None:
         return self._pages.get(uid, _NONE).get(effect)
 
+    def count(self, uid: str) -> int:
+        return len(self._pages.get(uid, ()))
+
     def store(self, uid: str, effect: Effect, outcome: Outcome) -> None:
         page = self._pages.setdefault(uid, OrderedDict())
         page[effect] = outcome

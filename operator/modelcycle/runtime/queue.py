@@ -14,9 +14,10 @@ from collections.abc import Callable
 from modelcycle.runtime.metrics import Metrics
 from modelcycle.runtime.ports import Key
 
+Line = OrderedDict[Key, float]  # since when each waits, the first one first
 BACKOFF_FIRST = 1.0
 BACKOFF_LONGEST = 300.0
-FAIR_SHARE = 4  # of so many keys taken, one is from the resync line, however long the other is
+FAIR_SHARE = 16  # of so many keys taken, one is whoever has waited longest, in whatever line
 
 
 def backoff(failures: int, jitter: float) -> float:
@@ -27,14 +28,19 @@ def backoff(failures: int, jitter: float) -> float:
 class WorkQueue:
     """Keys of one controller. Closed, it takes keys in, but hands none out: a standby's queue.
 
-    A key waits in one of two lines: ``fresh`` for what happened just now, ``resync`` for what is merely looked at
-    again, so that a user's change doesn't stand behind ten thousand keys after a change of leader.
+    A key waits in one of three lines. First what goes on: something happened to what was looked at before. Then what
+    is new: of thousands that are made at once each is taken to its end before many more are begun, instead of all of
+    them from step to step together. Last what is merely looked at again, so that a user's change doesn't stand behind
+    ten thousand keys after a change of leader.
     """
 
     def __init__(self, name: str, metrics: Metrics, jitter: Callable[[], float] = random.random) -> None:
         self._jitter = jitter
-        self._fresh: OrderedDict[Key, float] = OrderedDict()
-        self._resync: OrderedDict[Key, float] = OrderedDict()
+        self._going: Line = OrderedDict()
+        self._new: Line = OrderedDict()
+        self._resync: Line = OrderedDict()
+        self._lines = (self._going, self._new, self._resync)
+        self._begun: set[Key] = set()
         self._working: dict[Key, float] = {}
         self._again: set[Key] = set()
         self._failures: dict[Key, int] = {}
@@ -56,11 +62,10 @@ class WorkQueue:
         if key in self._working:
             self._again.add(key)
             return
-        if key not in self._fresh:
-            since = self._resync.get(key, self._now())
-            (self._resync if resync else self._fresh).setdefault(key, since)
-        if not resync:
-            self._resync.pop(key, None)
+        waits = next((line for line in self._lines if key in line), None)
+        if waits is None or (waits is self._resync and not resync):
+            since = self._now() if waits is None else waits.pop(key)
+            self._line(key, resync=resync)[key] = since
         self._depth.set(self._waiting())
         self._ready.set()
 
@@ -85,6 +90,8 @@ class WorkQueue:
         self._failures.pop(key, None)
 
     def forget(self, key: Key) -> None:
+        """What had this key is gone: whatever has it next is new."""
+        self._begun.discard(key)
         self.succeeded(key)
         self.look_again(key, None)
 
@@ -118,14 +125,21 @@ class WorkQueue:
         """Returns as soon as nobody works on a key."""
         await self._idle.wait()
 
+    def _line(self, key: Key, *, resync: bool) -> Line:
+        if resync:
+            return self._resync
+        return self._going if key in self._begun else self._new
+
     def _waiting(self) -> int:
-        return len(self._fresh) + len(self._resync)
+        return sum(map(len, self._lines))
 
     def _take(self) -> Key:
         self._taken += 1
-        resync_has_its_turn = self._taken % FAIR_SHARE == 0 or not self._fresh
-        line = self._resync if self._resync and resync_has_its_turn else self._fresh
+        lines = [line for line in self._lines if line]
+        its_turn = self._taken % FAIR_SHARE == 0
+        line = min(lines, key=lambda line: next(iter(line.values()))) if its_turn else lines[0]
         key, since = line.popitem(last=False)
+        self._begun.add(key)
         now = self._now()
         self._waited.observe(now - since)
         self._depth.set(self._waiting())

@@ -110,6 +110,27 @@ async def test_one_endpoint_is_asked_for_a_bounded_number_at_once(world: World) 
     assert len(world.rung) == effects_module.AT_ENDPOINT + 10
 
 
+async def test_whoever_has_come_furthest_is_the_first_to_get_a_place(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(effects_module, "AT_ENDPOINT", 1)
+    await world.ask("first step")
+    for number in range(3):
+        world.runner.request(OTHER, f"uid-{number}", [Ring(f"of {number}")])
+    world.runner.request(TRAINING, UID, [Ring("second step"), Ring("third step")])
+    await world.runner.idle()
+    assert world.rung == ["first step", "of 0", "second step", "third step", "of 1", "of 2"]
+
+
+async def test_what_waits_for_a_place_is_not_asked_for_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(effects_module, "AT_ENDPOINT", 1)
+    for _ in range(2):
+        world.runner.request(OTHER, "uid-0", [Ring("big")])
+        world.runner.request(TRAINING, UID, [Ring("small")])
+    await world.runner.idle()
+    assert world.rung == ["big", "small"]
+
+
 async def test_an_endpoint_that_hangs_holds_up_no_other(world: World) -> None:
     gate = asyncio.Event()
 
@@ -212,11 +233,15 @@ async def test_a_resource_that_is_gone_leaves_nothing_behind(world: World) -> No
 
 async def test_stop_cancels_what_is_under_way_and_forgets_everything(world: World) -> None:
     await world.ask("done")
-    world.runner.request(TRAINING, UID, [Ring("big")])
+    for number in range(effects_module.AT_ENDPOINT + 10):
+        world.runner.request(TRAINING, f"uid-{number}", [Ring("big")])
     await asyncio.sleep(0)
     await world.runner.stop()
+    assert world.rung == ["done"] + ["big"] * effects_module.AT_ENDPOINT
     assert world.book.of(UID) == {}
     await asyncio.wait_for(world.runner.idle(), 1)
+    await world.ask("small")
+    assert world.rung[-1] == "small", "all places are free again"
 
 
 def test_the_book_is_bounded() -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
 from modelcycle.runtime.metrics import Metrics
 from modelcycle.runtime.ports import Key
-from modelcycle.runtime.queue import WorkQueue, backoff
+from modelcycle.runtime.queue import FAIR_SHARE, WorkQueue, backoff
 
 SOON = 0.05
 
@@ -102,14 +103,43 @@ async def test_a_closed_queue_takes_in_but_hands_nothing_out(queue: WorkQueue, m
     assert await taken(queue, 1) == ["a"]
 
 
-async def test_what_is_new_goes_before_a_resync_but_does_not_starve_it(queue: WorkQueue) -> None:
-    for number in range(3):
-        queue.add(key(f"old{number}"), resync=True)
-    for number in range(9):
-        queue.add(key(f"new{number}"))
-    order = await taken(queue, 12)
-    assert order[:4] == ["new0", "new1", "new2", "old0"]
-    assert order.index("old1") == 7
+async def test_what_goes_on_is_before_what_is_new_and_that_before_a_resync(queue: WorkQueue) -> None:
+    queue.add(A)
+    await taken(queue, 1)
+    queue.add(B, resync=True)
+    queue.add(C)
+    queue.add(A)
+    assert await taken(queue, 3) == ["a", "c", "b"]
+
+
+async def test_what_was_forgotten_is_new_again_but_waits_only_once(queue: WorkQueue) -> None:
+    queue.add(A)
+    await taken(queue, 1)
+    queue.add(A)
+    queue.forget(A)
+    queue.add(A)
+    assert await taken(queue, 1) == ["a"]
+    assert await is_empty(queue)
+    queue.forget(A)
+    queue.add(B)
+    await taken(queue, 1)
+    queue.add(A)
+    queue.add(B)
+    assert await taken(queue, 2) == ["b", "a"]
+
+
+async def test_nobody_waits_for_ever_behind_what_goes_on(queue: WorkQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = itertools.count()
+    monkeypatch.setattr(queue, "_now", lambda: float(next(times)))
+    queue.add(A)
+    queue.add(B, resync=True)
+    queue.add(C)
+    order = []
+    for _ in range(3 * FAIR_SHARE):
+        order += await taken(queue, 1)
+        queue.add(A)
+    assert {"b", "c"} < set(order[: 2 * FAIR_SHARE + 1])
+    assert order[: FAIR_SHARE - 1] == ["a"] * (FAIR_SHARE - 1)
 
 
 async def test_a_key_of_the_resync_line_moves_up_when_something_happens_to_it(queue: WorkQueue) -> None:
