@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from modelcycle.cluster import views
@@ -67,6 +68,17 @@ def takes_the_name_for_the_life(patch: Patch) -> None:
     """What came of effects is kept by the name of a resource, whoever has it now."""
     patch.setattr(OutcomeBook, "forget", lambda self, uid: None)
     patch.setattr(OutcomeBook, "of", lambda self, uid: {e: o for page in self._pages.values() for e, o in page.items()})
+
+
+def writes_the_status_first(patch: Patch) -> None:
+    act = Controller._act
+
+    async def hasty(self: Controller, key: Any, resource: Any, plan: Any) -> None:
+        if plan.status.manifest() != resource.status.manifest():
+            await self._parts.actor.write_status(self._kind, resource, plan.status)
+        await act(self, key, resource, replace(plan, status=resource.status))
+
+    patch.setattr(Controller, "_act", hasty)
 
 
 # --- the queue -------------------------------------------------------------------------------------------------------
@@ -137,6 +149,12 @@ EXHIBITS = (
         Bug.CRASH,
         goes_on_after_an_error,
         Suite("runtime/test_controller.py", "test_after_an_error_nothing"),
+    ),
+    Exhibit(
+        "children before the status",
+        Bug.CRASH,
+        writes_the_status_first,
+        Suite("runtime/test_controller.py", "test_a_plan_is_carried_out_in_its_order"),
     ),
     Exhibit(
         "a pass that fails is only that pass",

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from modelcycle.runtime.actor import Actor
-from modelcycle.runtime.controller import Controller
 from modelcycle.training import attempts, children, course, ending
 from modelcycle.training import decide as decision
 from modelcycle.training.domain import TrainingDomain
@@ -80,17 +79,6 @@ def never_forgets_what_kept_it(patch: Patch) -> None:
     patch.setattr("modelcycle.training.case.Case.unblocked", lambda self: self)
 
 
-def writes_the_status_first(patch: Patch) -> None:
-    act = Controller._act
-
-    async def hasty(self: Controller, key: Any, resource: Any, plan: Any) -> None:
-        if plan.status.manifest() != resource.status.manifest():
-            await self._parts.actor.write_status(self._kind, resource, plan.status)
-        await act(self, key, resource, replace(plan, status=resource.status))
-
-    patch.setattr(Controller, "_act", hasty)
-
-
 EXHIBITS = (
     Exhibit(
         "terminal check",
@@ -158,11 +146,5 @@ EXHIBITS = (
         Bug.NO_WAY_BACK,
         never_forgets_what_kept_it,
         Suite("training/test_course.py", "test_what_was_blocked_goes_on_by_itself"),
-    ),
-    Exhibit(
-        "children before the status",
-        Bug.CRASH,
-        writes_the_status_first,
-        Checker(_world(crashes=1, ticks=1), "failed without anything that failed"),
     ),
 )

@@ -17,6 +17,7 @@ from modelcycle.runtime.ports import Key
 Line = OrderedDict[Key, float]  # since when each waits, the first one first
 BACKOFF_FIRST = 1.0
 BACKOFF_LONGEST = 300.0
+PATIENCE = 5.0  # seconds
 FAIR_SHARE = 16  # of so many keys taken, one is whoever has waited longest, in whatever line
 
 
@@ -28,18 +29,18 @@ def backoff(failures: int, jitter: float) -> float:
 class WorkQueue:
     """Keys of one controller. Closed, it takes keys in, but hands none out: a standby's queue.
 
-    A key waits in one of three lines. First what goes on: something happened to what was looked at before. Then what
-    is new: of thousands that are made at once each is taken to its end before many more are begun, instead of all of
-    them from step to step together. Last what is merely looked at again, so that a user's change doesn't stand behind
-    ten thousand keys after a change of leader.
+    A key waits in one of three lines. What is new goes before what was looked at before, since its pods are to start,
+    but only for ``PATIENCE``: thousands that are made at once are not all taken from step to step together, half done
+    until the last one is; some are finished before more are begun. Last comes what is merely looked at again, so that
+    a user's change doesn't stand behind ten thousand keys after a change of leader.
     """
 
     def __init__(self, name: str, metrics: Metrics, jitter: Callable[[], float] = random.random) -> None:
         self._jitter = jitter
-        self._going: Line = OrderedDict()
         self._new: Line = OrderedDict()
+        self._going: Line = OrderedDict()
         self._resync: Line = OrderedDict()
-        self._lines = (self._going, self._new, self._resync)
+        self._lines = (self._new, self._going, self._resync)
         self._begun: set[Key] = set()
         self._working: dict[Key, float] = {}
         self._again: set[Key] = set()
@@ -135,17 +136,22 @@ class WorkQueue:
 
     def _take(self) -> Key:
         self._taken += 1
-        lines = [line for line in self._lines if line]
-        its_turn = self._taken % FAIR_SHARE == 0
-        line = min(lines, key=lambda line: next(iter(line.values()))) if its_turn else lines[0]
-        key, since = line.popitem(last=False)
-        self._begun.add(key)
         now = self._now()
+        key, since = self._next(now).popitem(last=False)
+        self._begun.add(key)
         self._waited.observe(now - since)
         self._depth.set(self._waiting())
         self._working[key] = now
         self._idle.clear()
         return key
+
+    def _next(self, now: float) -> Line:
+        lines = [line for line in self._lines if line]
+        if self._taken % FAIR_SHARE == 0:
+            return min(lines, key=_first_came)
+        if self._going and now - _first_came(self._going) > PATIENCE:
+            return self._going
+        return lines[0]
 
     def _due(self, key: Key) -> None:
         del self._timers[key]
@@ -154,3 +160,7 @@ class WorkQueue:
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
+
+
+def _first_came(line: Line) -> float:
+    return next(iter(line.values()))
