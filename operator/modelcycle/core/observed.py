@@ -148,7 +148,10 @@ class ObjectView:
 
 @dataclass(frozen=True, slots=True)
 class Observed(Generic[SpecT, StatusT]):
-    """One resource with its children (found by ``LABEL_OWNER_UID``), outside facts and results of effects."""
+    """One resource with its children (found by ``LABEL_OWNER_UID``), outside facts and results of effects.
+
+    ``since``: when this operator looked at it for the first time; None: when it was made.
+    """
 
     resource: Resource[SpecT, StatusT]
     settings: Settings
@@ -158,3 +161,4 @@ class Observed(Generic[SpecT, StatusT]):
     objects: tuple[ObjectView, ...] = ()
     outcomes: Outcomes = field(default_factory=dict)
     facts: Facts = field(default_factory=dict)
+    since: datetime | None = None

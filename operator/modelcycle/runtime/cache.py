@@ -85,7 +85,9 @@ class Cache:
 
     def owned(self, type_: type[ViewT], uid: str) -> tuple[ViewT, ...]:
         keys = sorted(self._owned.get(uid, ()))
-        views = (self._entries[key.kind, key.namespace][key.name].view for key in keys)
+        entries = (self._entries[key.kind, key.namespace][key.name] for key in keys)
+        # No view is made of JSON, which is a resource of ours, for nothing.
+        views = (entry.view for entry in entries if type_ is Resource or not isinstance(entry.kept, bytes))
         return tuple(view for view in views if isinstance(view, type_))
 
     def in_namespace(self, kind: str, namespace: str) -> tuple[Resource, ...]:  # type: ignore[type-arg]

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from modelcycle.clock import Clock
@@ -50,6 +51,14 @@ class Parts:
     forgotten: Callable[[Key], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Life:
+    """Of a resource under a key. ``since``: when it was looked at for the first time."""
+
+    uid: str
+    since: datetime
+
+
 class Controller:
     """Carries out what a domain decides, key by key."""
 
@@ -58,7 +67,7 @@ class Controller:
         self.queue = queue
         self._parts = parts
         self._kind = KINDS[domain.kind]
-        self._lives: dict[Key, str] = {}
+        self._lives: dict[Key, _Life] = {}
         self._failing: dict[Key, str] = {}
         self._terminating: dict[Key, str] = {}  # uid of what goes with its namespace
 
@@ -93,7 +102,8 @@ class Controller:
         parts, domain = self._parts, self.domain
         await parts.actor.confirm(self._kind, resource, domain.expected(resource))
         outcomes, facts = parts.outcomes.of(resource.uid), parts.facts.of(key)
-        observed = domain.observe(resource, parts.cache, outcomes, facts, parts.settings)
+        seen = domain.observe(resource, parts.cache, outcomes, facts, parts.settings)
+        observed = replace(seen, since=self._lives[key].since)
         plan = domain.decide(observed, parts.clock())
         parts.facts.subscribe(key, plan.facts)
         return plan
@@ -159,7 +169,7 @@ class Controller:
     def _left_to_end(self, key: Key, error: Terminating) -> str:
         """A namespace never comes back from its end: until the resource is another one, nothing is tried again."""
         LOG.info("left alone, since its namespace is being deleted: %s", error)
-        self._terminating[key] = self._lives[key]
+        self._terminating[key] = self._lives[key].uid
         self._failing.pop(key, None)
         self._parts.facts.forget(key)
         self.queue.forget(key)
@@ -187,16 +197,18 @@ class Controller:
             await self._parts.actor.write_status(self._kind, resource, status)
 
     def _forget_former_life(self, key: Key, resource: AnyResource | None) -> None:
-        uid = resource.uid if resource is not None else None
-        before = self._lives.pop(key, None)
-        if before not in (None, uid):
-            self._parts.effects.forget(str(before))
+        before = self._lives.get(key)
+        if before is not None and resource is not None and before.uid == resource.uid:
+            return
+        if before is not None:
+            del self._lives[key]
+            self._parts.effects.forget(before.uid)
             self._failing.pop(key, None)
             self._terminating.pop(key, None)
             self.queue.forget(key)
             self._parts.forgotten(key)
-        if uid is not None:
-            self._lives[key] = uid
+        if resource is not None:
+            self._lives[key] = _Life(resource.uid, self._parts.clock())
 
 
 def _error_event(error: ModelcycleError) -> Event:

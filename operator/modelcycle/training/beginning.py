@@ -102,8 +102,11 @@ def _made(case: Case) -> RunInfo | None:
 
 
 def begun(case: Case, outcome: Outcome | None) -> datetime | None:
-    """Since when a training that was just made is being prepared; None where something keeps it from going on."""
-    return case.training.created if outcome is None or outcome.ok else None
+    """Since when a training is being prepared; None where something keeps it from going on.
+
+    Where thousands are made at once most of them wait for their first look for longer than all that comes after it.
+    """
+    return (case.observed.since or case.training.created) if outcome is None or outcome.ok else None
 
 
 def _ensure_run(case: Case) -> EnsureRun:

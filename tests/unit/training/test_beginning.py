@@ -120,24 +120,30 @@ ASKED = ["Looking whether it was trained before.", "Making the MLflow run."]
 
 
 @pytest.mark.parametrize(
-    ("age", "written"),
+    ("age", "waited", "written"),
     [
-        pytest.param(0, ["", "", "", "Attempt 1 is starting."], id="a moment after it was made"),
+        pytest.param(0, None, ["", "", "", "Attempt 1 is starting."], id="a moment after it was made"),
+        pytest.param(300.0, 0, ["", "", "", "Attempt 1 is starting."], id="a moment after its turn came"),
+        pytest.param(300.0, 31, [*ASKED, ASKED[-1], "Attempt 1 is starting."], id="long after its turn came"),
         pytest.param(
             MOMENT_TO_PREPARE.total_seconds(),
+            None,
             [*ASKED, ASKED[-1], "Attempt 1 is starting."],
             id="MLflow takes its time",
         ),
         pytest.param(
             -60.0,
+            None,
             [*ASKED, ASKED[-1], "Attempt 1 is starting."],
             id="the API server's clock is ahead of ours",
         ),
     ],
 )
-def test_what_is_over_in_a_moment_is_not_written(age: float, written: list[str]) -> None:
+def test_what_is_over_in_a_moment_is_not_written(age: float, waited: float | None, written: list[str]) -> None:
+    """``waited``: since its turn came."""
     world, seen = World(), []
     world.now += timedelta(seconds=age)
+    world.since = None if waited is None else world.now - timedelta(seconds=waited)
     while not world.status.attempts:
         plan = world.step()
         seen.append(world.status.summary)

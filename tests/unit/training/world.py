@@ -57,6 +57,7 @@ class World:
         self.events: list[str] = []
         self.asked: list[Effect] = []
         self.now = NOW
+        self.since: datetime | None = None
         self.settings = SETTINGS
 
     def observed(self) -> Observed[TrainingSpec, TrainingStatus]:
@@ -71,7 +72,9 @@ class World:
             status=self.status,
             raw_spec={},
         )
-        return Observed(resource, self.settings, jobs=self.jobs, pods=self.pods, outcomes=self.outcomes)
+        return Observed(
+            resource, self.settings, jobs=self.jobs, pods=self.pods, outcomes=self.outcomes, since=self.since
+        )
 
     def step(self) -> Plan[TrainingStatus]:
         plan = decide(self.observed(), self.now)
