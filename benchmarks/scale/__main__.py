@@ -112,13 +112,13 @@ async def rates(here: Bench, count: int) -> None:
     figures |= {
         f"rate_share_{count}": quick.rate / floor,
         f"rate_share_{count}_mlflow": real.rate / floor,
-        "mlflow_calls": calls / count,
-        "api_writes": _but_events(quick) / count,
     }
     if "cpu_500" not in figures:  # the first size is the one that these are stated for
         figures |= {
             "latency_p50": quick.latency(0.5) / mean(one.latency(0.5) for one in floors),
             "latency_p99": quick.latency(0.99) / mean(one.latency(0.99) for one in floors),
+            "api_writes": _but_events(quick) / count,
+            "mlflow_calls": calls / count,
             "cpu_500": quick.cpu * 500 / count,
             "memory_500": quick.memory,
         }

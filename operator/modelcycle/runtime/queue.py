@@ -17,8 +17,8 @@ from modelcycle.runtime.ports import Key
 Line = OrderedDict[Key, float]  # since when each waits, the first one first
 BACKOFF_FIRST = 1.0
 BACKOFF_LONGEST = 300.0
-PATIENCE = 5.0  # seconds
-FAIR_SHARE = 16  # of so many keys taken, one is whoever has waited longest, in whatever line
+CROWD = 256  # of known keys that wait: before it no new ones are begun
+FAIR_SHARE = 64  # of so many keys taken, one is whoever has waited longest, in whatever line
 
 
 def backoff(failures: int, jitter: float) -> float:
@@ -30,7 +30,7 @@ class WorkQueue:
     """Keys of one controller. Closed, it takes keys in, but hands none out: a standby's queue.
 
     A key waits in one of three lines. What is new goes before what was looked at before, since its pods are to start,
-    but only for ``PATIENCE``: thousands that are made at once are not all taken from step to step together, half done
+    until there is a crowd: thousands that are made at once are not all taken from step to step together, half done
     until the last one is; some are finished before more are begun. Last comes what is merely looked at again, so that
     a user's change doesn't stand behind ten thousand keys after a change of leader.
     """
@@ -136,22 +136,20 @@ class WorkQueue:
 
     def _take(self) -> Key:
         self._taken += 1
-        now = self._now()
-        key, since = self._next(now).popitem(last=False)
+        key, since = self._next().popitem(last=False)
         self._begun.add(key)
+        now = self._now()
         self._waited.observe(now - since)
         self._depth.set(self._waiting())
         self._working[key] = now
         self._idle.clear()
         return key
 
-    def _next(self, now: float) -> Line:
+    def _next(self) -> Line:
         lines = [line for line in self._lines if line]
         if self._taken % FAIR_SHARE == 0:
-            return min(lines, key=_first_came)
-        if self._going and now - _first_came(self._going) > PATIENCE:
-            return self._going
-        return lines[0]
+            return min(lines, key=lambda line: next(iter(line.values())))
+        return self._going if len(self._going) >= CROWD else lines[0]
 
     def _due(self, key: Key) -> None:
         del self._timers[key]
@@ -160,7 +158,3 @@ class WorkQueue:
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
-
-
-def _first_came(line: Line) -> float:
-    return next(iter(line.values()))

@@ -7,7 +7,7 @@ import pytest
 
 from modelcycle.runtime.metrics import Metrics
 from modelcycle.runtime.ports import Key
-from modelcycle.runtime.queue import FAIR_SHARE, PATIENCE, WorkQueue, backoff
+from modelcycle.runtime.queue import CROWD, FAIR_SHARE, WorkQueue, backoff
 
 SOON = 0.05
 
@@ -104,22 +104,20 @@ async def test_a_closed_queue_takes_in_but_hands_nothing_out(queue: WorkQueue, m
 
 
 @pytest.mark.parametrize(
-    ("waited", "order"),
+    ("known", "order"),
     [
-        pytest.param(PATIENCE - 1, ["new", "known", "again"], id="its pod is to start"),
-        pytest.param(PATIENCE + 1, ["known", "new", "again"], id="some are finished before more are begun"),
+        pytest.param(1, ["new", "0", "again"], id="its pod is to start"),
+        pytest.param(CROWD, ["0", "new", "1"], id="some are finished before more are begun"),
     ],
 )
-async def test_the_order_of_the_lines(
-    queue: WorkQueue, monkeypatch: pytest.MonkeyPatch, waited: float, order: list[str]
-) -> None:
-    now = 0.0
-    monkeypatch.setattr(queue, "_now", lambda: now)
-    queue.add(key("known"))
-    await taken(queue, 1)
+async def test_the_order_of_the_lines(queue: WorkQueue, known: int, order: list[str]) -> None:
+    names = [key(str(number)) for number in range(known)]
+    for one in names:
+        queue.add(one)
+    await taken(queue, known)
+    for one in names:
+        queue.add(one)
     queue.add(key("again"), resync=True)
-    queue.add(key("known"))
-    now = waited
     queue.add(key("new"))
     assert await taken(queue, 3) == order
 
