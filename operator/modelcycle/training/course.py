@@ -38,8 +38,7 @@ def attempt(case: Case, endpoint: MlflowEndpoint, run_id: str) -> TrainingPlan:
     if job is None:
         return _job_is_gone(case, record, number)
     if record is None:
-        # The operator ended between the Job and the status: what else goes with a start is made up for first.
-        return _begun(case, attempts.started(job, number, pod))
+        return _begun(case, job, pod, number)
     if awaits_last_words(job, pod):
         return Plan(status=case.status, look_again=LAST_WORDS)
     if job.complete:
@@ -78,19 +77,24 @@ def _start(case: Case, endpoint: MlflowEndpoint, run_id: str, number: int, meanw
     if case.status.code not in (None, code):
         return over(case, FailureClass.CONFIG.value, OTHER_CODE)
     job = children.job(case.revised, endpoint, run_id, number, _remaining(case))
-    # Nothing but the Job: it names the attempt and its run, and is told once it is seen. Where thousands begin at once,
-    # all pods are made before the first of them is told.
+    # Nothing but the Job, which names the attempt and its run: both are told once they are seen.
     return Plan(status=case.training.status, apply=(job,))
 
 
-def _begun(case: Case, attempt: Attempt) -> TrainingPlan:
-    """The attempt whose Job is seen goes to the status, and its start is told."""
-    number, start = attempt.number, case.status.start_time or attempt.started_at
+def _begun(case: Case, job: JobView, pod: PodView | None, number: int) -> TrainingPlan:
+    """An attempt that is in no status yet goes there, and its start is told, as soon as it has a pod.
+
+    That is at once, unless thousands begin together: then pods are made before the first of them is told.
+    """
+    attempt = attempts.started(job, number, pod)
+    start = case.status.start_time or attempt.started_at
     status = attempts.with_attempt(case.status, attempt)
     status = status.evolve(start_time=start, blocked_since=None, blocked_reason=None)
     event = Event("AttemptStarted", f"attempt {number}: Job {attempt.job}", transition=f"attempt-{number}")
     stage = Stage("Pending", f"Attempt {number} is starting.")
-    return case.with_status(status).plan(stage, events=(event,))
+    gets_a_pod = pod is None and not (job.complete or job.failed or job.suspended or case.training.spec.suspend)
+    since = job.created if gets_a_pod else None
+    return case.with_status(status).plan(stage, events=(event,), since=since, moment=MOMENT_TO_START)
 
 
 def _job_is_gone(case: Case, record: Attempt | None, number: int) -> TrainingPlan:

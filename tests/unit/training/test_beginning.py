@@ -35,6 +35,7 @@ def test_the_job_whose_pod_logs_to_the_run_is_made_first_and_told_when_it_is_see
 def test_the_run_of_a_job_whose_status_was_not_written_is_kept() -> None:
     world = World()
     world.see_job(1, run_id="run1")
+    world.see_pod(1)
     world.settle()
     assert [effect.keep for effect in world.asked if isinstance(effect, EnsureRun)] == ["run1"]
     assert world.status.run is not None

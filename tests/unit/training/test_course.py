@@ -68,6 +68,35 @@ def test_a_pod_that_has_ended_does_not_look_as_if_it_were_starting() -> None:
     assert world.reason() == "Unknown/Running"
 
 
+@pytest.mark.parametrize(
+    ("pod", "job", "spec", "later", "told"),
+    [
+        pytest.param(True, {}, {}, 0, True, id="it has a pod"),
+        pytest.param(False, {}, {}, 9, False, id="its pod is about to come"),
+        pytest.param(False, {}, {}, 10, True, id="no pod comes"),
+        pytest.param(False, {"complete": True}, {}, 0, True, id="its pod came and went"),
+        pytest.param(False, {"failed": True}, {}, 0, True, id="it failed"),
+        pytest.param(False, {"suspended": True}, {}, 0, True, id="it gets no pod"),
+        pytest.param(False, {}, {"suspend": True}, 0, True, id="it is to get no pod"),
+    ],
+)
+def test_an_attempt_is_told_as_soon_as_it_has_a_pod(
+    pod: bool, job: dict[str, Any], spec: dict[str, Any], later: int, told: bool
+) -> None:
+    world = World()
+    world.pods_come = pod
+    while not world.applied:
+        world.step()
+    world.see_job(1, run_id="run1", **job)
+    world.spec = world.spec.evolve(**spec)
+    world.now += timedelta(seconds=later)
+    plan = world.step()
+    assert ([attempt.number for attempt in plan.status.attempts], [event.reason for event in plan.events]) == (
+        ([1], ["AttemptStarted"]) if told else ([], [])
+    )
+    assert told or plan.look_again == timedelta(seconds=10 - later)
+
+
 ENDED = {"exit_code": 0, "finished_at": NOW}
 READ = '{"modelcycle": 1, "class": null, "message": "", "data": {"digest": "d1", "rows": 5}}'
 
@@ -201,8 +230,8 @@ def test_what_was_held_and_then_is_over_in_a_moment_is_not_said_to_be_held(
 
 def test_a_job_without_a_pod_for_a_minute_says_where_to_look() -> None:
     world = World()
+    world.pods_come = False
     world.settle()
-    world.see_job(1)
     world.now += timedelta(seconds=61)
     world.settle()
     assert world.reason() == "Unknown/ConfigMissing"

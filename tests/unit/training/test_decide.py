@@ -39,6 +39,7 @@ def test_a_good_training_ends_registered_with_one_run_and_one_job() -> None:
 @pytest.mark.parametrize("effect", [FindRegistered, EnsureRun, RegisterModel])
 def test_mlflow_away_is_said_and_waited_for(effect: type[Effect]) -> None:
     world = World()
+    world.pods_come = False
     good = world.answers[effect]
     world.answers[effect] = Outcome(NOW, error="connection refused", error_kind="Unavailable", retryable=True)
     world.settle()

@@ -36,7 +36,10 @@ VERSION = VersionInfo(
 
 
 class World:
-    """``see_job``, ``see_pod``: what the cluster shows; ``step`` decides once and takes the plan's status over."""
+    """``see_job``, ``see_pod``: what the cluster shows; ``step`` decides once and takes the plan's status over.
+
+    A Job that is applied is seen, and ``pods_come``, unless no pod can be made.
+    """
 
     def __init__(self, **spec: Any) -> None:
         document = {"image": "train:1", "register": {"model": "quant.hedge"}} | spec
@@ -58,6 +61,7 @@ class World:
         self.asked: list[Effect] = []
         self.now = NOW
         self.since: datetime | None = None
+        self.pods_come = True
         self.settings = SETTINGS
 
     def observed(self) -> Observed[TrainingSpec, TrainingStatus]:
@@ -88,9 +92,12 @@ class World:
             if type(effect) in self.answers:
                 self.outcomes[effect] = self.answers[type(effect)]
         self.status = plan.status
-        for job in plan.apply:  # as the cache takes over what was applied
+        for job in plan.apply:
             if job["kind"] == "Job" and job["metadata"]["name"] not in {seen.name for seen in self.jobs}:
-                self.see_job(int(job["metadata"]["labels"][names.LABEL_ATTEMPT]), run_id=_run_of(job))
+                number = int(job["metadata"]["labels"][names.LABEL_ATTEMPT])
+                self.see_job(number, run_id=_run_of(job))
+                if self.pods_come:
+                    self.see_pod(number, "Pending")
         return plan
 
     def settle(self, passes: int = 8) -> Plan[TrainingStatus]:
