@@ -51,7 +51,8 @@ def kept(view: View, raw: Manifest) -> View | bytes:
     if not isinstance(view, Resource) or view.status is None or ending(view.status.conditions) is None:
         return view
     metadata = {name: value for name, value in raw["metadata"].items() if name != "managedFields"}
-    return orjson.dumps({"metadata": metadata, "spec": raw.get("spec"), "status": raw.get("status")})
+    written = orjson.dumps({"metadata": metadata, "spec": raw.get("spec"), "status": raw.get("status")})
+    return memoryview(written).tobytes()  # a copy: the buffer that it was written to stays as large as it grew, 8 KiB
 
 
 def edition(kind: Kind, metadata: Manifest) -> int:
