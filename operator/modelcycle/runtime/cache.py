@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -32,8 +32,7 @@ Changed = Callable[[str, View], None]
 class Entry:
     """``version``: the resourceVersion where it is a number, as of real servers. ``generation``: see ``edition``.
 
-    ``kept``: a view, or of what has ended its JSON: nobody looks at it but now and then, and a view of it, with all its
-    models, is more than twice as large.
+    ``kept``: a view; or JSON, see ``is_folded``.
     """
 
     kind: Kind
@@ -46,10 +45,17 @@ class Entry:
         return view_of(self.kind, orjson.loads(self.kept)) if isinstance(self.kept, bytes) else self.kept
 
 
-def kept(view: View, raw: Manifest) -> View | bytes:
-    """What the cache keeps of an object: see ``Entry``."""
-    if not isinstance(view, Resource) or view.status is None or ending(view.status.conditions) is None:
-        return view
+def is_folded(view: View, *, is_new: bool) -> bool:
+    """Whether JSON is kept instead of the view: of what has ended, and of what is new until somebody looks at it.
+
+    Thousands of both may lie about, and a view, with all its models, is four times as large.
+    """
+    if not isinstance(view, Resource) or view.status is None:
+        return False
+    return ending(view.status.conditions) is not None or (is_new and not view.status.conditions)
+
+
+def folded(raw: Manifest) -> bytes:
     metadata = {name: value for name, value in raw["metadata"].items() if name != "managedFields"}
     written = orjson.dumps({"metadata": metadata, "spec": raw.get("spec"), "status": raw.get("status")})
     return memoryview(written).tobytes()  # a copy: the buffer that it was written to stays as large as it grew, 8 KiB
@@ -81,7 +87,11 @@ class Cache:
     # --- reading -----------------------------------------------------------------------------------------------------
     def get(self, type_: type[ViewT], kind: str, namespace: str, name: str) -> ViewT | None:
         entry = self.entry(kind, namespace, name)
-        view = entry.view if entry is not None else None
+        if entry is None:
+            return None
+        view = entry.view
+        if isinstance(entry.kept, bytes) and not is_folded(view, is_new=False):
+            self._entries[kind, namespace][name] = replace(entry, kept=view)
         return view if isinstance(view, type_) else None
 
     def owned(self, type_: type[ViewT], uid: str) -> tuple[ViewT, ...]:
@@ -119,7 +129,8 @@ class Cache:
         view = view_of(kind, raw, earlier)
         if earlier is not None and earlier.uid != view.uid:
             self._drop(kind.name, earlier)
-        entry = Entry(kind, kept(view, raw), version, edition(kind, metadata))
+        kept = folded(raw) if is_folded(view, is_new=before is None) else view
+        entry = Entry(kind, kept, version, edition(kind, metadata))
         self._store(entry, view)
         if before is not None and (earlier, before.generation) == (view, entry.generation):
             return False

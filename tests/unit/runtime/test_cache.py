@@ -87,6 +87,22 @@ def test_what_has_ended_is_kept_as_its_json_and_looks_the_same(cache: Cache, tol
     assert told.names == ["ModelTraining ranker"] * 3
 
 
+def test_what_is_new_is_json_until_somebody_looks_at_it(cache: Cache) -> None:
+    def is_json() -> bool:
+        entry = cache.entry("ModelTraining", "shop", "ranker")
+        return entry is not None and isinstance(entry.kept, bytes)
+
+    cache.put(MODEL_TRAINING, training())
+    assert is_json()
+    assert cache.get(Resource, "ModelTraining", "shop", "ranker") == view_of(MODEL_TRAINING, training())
+    assert not is_json(), "it is looked at again and again from now on"
+    cache.put(MODEL_TRAINING, training(version=11, spec={"image": 7}))
+    assert not is_json()
+    cache.put(MODEL_TRAINING, training(version=12, status=OVER))
+    assert cache.get(Resource, "ModelTraining", "shop", "ranker") is not None
+    assert is_json(), "it has ended, whoever looks at it"
+
+
 def test_our_own_write_is_not_overwritten_by_an_event_from_before(cache: Cache) -> None:
     cache.put(JOB, job(version=20))
     cache.put(JOB, job(version=25, spec=SUSPENDED))  # the answer to our write
