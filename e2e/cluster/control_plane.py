@@ -94,6 +94,7 @@ def apiserver(paths: ClusterPaths, bin_: Path, at: Endpoints, *, alone: bool) ->
         "--kubelet-preferred-address-types=InternalIP",
         f"--audit-policy-file={paths.config / 'audit-policy.json'}",
         f"--audit-log-path={paths.audit_log}",
+        "--audit-log-maxsize=100000",  # MB: whoever reads along would lose its place by a rotation at the default, 100
         "--event-ttl=24h",  # the usual hour is shorter than a slow run, at whose end events of its beginning are read
         "--profiling=false",
     )
