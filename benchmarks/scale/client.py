@@ -53,7 +53,8 @@ class Client:
         """Types and objects of all events after the resourceVersion ``since``.
 
         The API server ends the watches of a custom resource whenever it takes up its definition anew, which it may do
-        some seconds after it was made: they go on from where they were. Raises RuntimeError when that is too old.
+        some seconds after it was made, and those of a client that reads too slowly: they go on from where they were.
+        Raises Outdated when that is too old.
         """
         while True:
             address, rest = f"{self._server}{path}?watch=1&resourceVersion={since}", b""
@@ -63,10 +64,16 @@ class Client:
                     *lines, rest = (rest + chunk).split(b"\n")
                     for line in lines:
                         event = orjson.loads(line)
+                        if event["type"] == "ERROR" and event["object"].get("code") == 410:
+                            raise Outdated
                         if event["type"] == "ERROR":
                             raise RuntimeError(f"watch {path}: {event['object']}")
                         since = event["object"]["metadata"]["resourceVersion"]
                         yield event["type"], event["object"]
+
+
+class Outdated(Exception):
+    """What happened since is not known any more."""
 
 
 @asynccontextmanager
@@ -95,23 +102,33 @@ async def following(
     name: Callable[[Manifest], str] = lambda raw: str(raw["metadata"]["name"]),
     done: Callable[[Manifest], bool] = lambda _: False,
 ) -> AsyncIterator[Seen]:
-    """Follow all objects at ``path`` from now on, for as long as the block lasts."""
+    """Follow all objects at ``path`` from now on, for as long as the block lasts; it ends if they can't be followed."""
     since = (await client.request("GET", f"{path}?limit=1"))["metadata"]["resourceVersion"]
     seen = Seen()
 
-    async def follow() -> None:
-        async for _, raw in client.watch(path, since):
-            now, called = time.monotonic(), name(raw)
-            seen.first.setdefault(called, now)
-            if called not in seen.done and done(raw):
-                seen.done[called] = now
+    def see(raw: Manifest) -> None:
+        now, called = time.monotonic(), name(raw)
+        seen.first.setdefault(called, now)
+        if called not in seen.done and done(raw):
+            seen.done[called] = now
 
-    task = asyncio.create_task(follow())
-    try:
-        yield seen
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    async def follow(since: str) -> None:
+        while True:
+            try:
+                async for _, raw in client.watch(path, since):
+                    see(raw)
+            except Outdated:
+                listed = await client.request("GET", path)
+                since = listed["metadata"]["resourceVersion"]
+                for raw in listed["items"]:
+                    see(raw)
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(follow(since))
+        try:
+            yield seen
+        finally:
+            task.cancel()
 
 
 async def until(condition: Callable[[], bool], what: str, seconds: float) -> None:

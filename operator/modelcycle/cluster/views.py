@@ -5,6 +5,7 @@ A view is about a fortieth of the object, which is what lets the cache hold tens
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -18,7 +19,15 @@ from modelcycle.api.v1alpha1.retrain_status import RetrainStatus
 from modelcycle.api.v1alpha1.training import TrainingSpec, TrainingStatus
 from modelcycle.cluster import kinds
 from modelcycle.cluster.kinds import Kind
-from modelcycle.constants import ANNOTATION_SPEC_HASH, ENV_DEADLINE, ENV_RUN_ID
+from modelcycle.constants import (
+    ANNOTATION_SPEC_HASH,
+    ENV_DEADLINE,
+    ENV_RUN_ID,
+    LABEL_ATTEMPT,
+    LABEL_CYCLE,
+    LABEL_OWNER_UID,
+    LABEL_POLICY_UID,
+)
 from modelcycle.core.observed import ContainerView, DeploymentView, JobView, ObjectView, PodView, Resource
 from modelcycle.core.plan import Manifest
 from modelcycle.core.text import clip
@@ -27,6 +36,7 @@ View = Resource[Any, Any] | JobView | PodView | DeploymentView | ObjectView
 ModelT = TypeVar("ModelT", bound=ApiModel)
 INVALID_BYTES = 1000
 MESSAGE_BYTES = 2048  # a termination message has 4096 at most; nobody shows more than this
+LABELS_THAT_COUNT = (LABEL_OWNER_UID, LABEL_POLICY_UID, LABEL_ATTEMPT, LABEL_CYCLE)  # of children
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MODELS: Mapping[str, tuple[type[ApiModel], type[ApiModel]]] = {
     kinds.MODEL_TRAINING.name: (TrainingSpec, TrainingStatus),
@@ -199,10 +209,15 @@ def _child(raw: Manifest) -> dict[str, Any]:
         "namespace": metadata["namespace"],
         "name": metadata["name"],
         "uid": metadata["uid"],
-        "labels": metadata.get("labels") or {},
+        "labels": _labels_that_count(metadata.get("labels") or {}),
         "spec_hash": (metadata.get("annotations") or {}).get(ANNOTATION_SPEC_HASH),
         "deleting": "deletionTimestamp" in metadata,
     }
+
+
+def _labels_that_count(labels: Mapping[str, str]) -> Mapping[str, str]:
+    """Of ten labels of a pod nobody looks at more than two; a uid is the same text in all views that have it."""
+    return {label: sys.intern(labels[label]) for label in LABELS_THAT_COUNT if label in labels}
 
 
 def _created(raw: Manifest) -> datetime:

@@ -167,11 +167,14 @@ class Cache:
         kind = entry.kind.name
         key = Key(kind, view.namespace, view.name)
         names = self._entries.setdefault((kind, view.namespace), {})
-        if view.name not in names:
-            self._metrics.cached.labels(kind).inc()
-        else:
-            self._unlink(key, names[view.name].view)
+        before = names[view.name].view if view.name in names else None
         names[view.name] = entry
+        if before is None:
+            self._metrics.cached.labels(kind).inc()
+        elif (before.uid, _owners(before)) == (view.uid, _owners(view)):
+            return
+        else:
+            self._unlink(key, before)
         for uid in _owners(view):
             self._owned.setdefault(uid, set()).add(key)
         if kind in _OUR_KINDS:

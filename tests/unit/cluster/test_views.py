@@ -7,7 +7,7 @@ import pytest
 
 from modelcycle.cluster.kinds import DEPLOYMENT, JOB, MODEL_DEPLOYMENT, MODEL_TRAINING, POD, RETRAIN_POLICY, SERVICE
 from modelcycle.cluster.views import view_of
-from modelcycle.constants import ANNOTATION_SPEC_HASH, ENV_DEADLINE
+from modelcycle.constants import ANNOTATION_SPEC_HASH, ENV_DEADLINE, LABEL_ATTEMPT, LABEL_OWNER_UID
 from modelcycle.core.observed import ContainerView, DeploymentView, JobView, ObjectView, PodView, Resource
 
 T0 = "2026-03-04T05:06:07Z"
@@ -51,10 +51,13 @@ def test_an_object_with_nothing_but_its_name_has_a_view(kind: Any, parts: dict[s
     assert (view.namespace, view.name, view.uid, view.deleting) == ("shop", "a", "u1", False)
 
 
-def test_the_hash_and_the_labels_of_children() -> None:
-    metadata = BARE | {"labels": {"x": "y"}, "annotations": {ANNOTATION_SPEC_HASH: "abc"}, "deletionTimestamp": T0}
+def test_the_hash_of_children_and_those_labels_that_somebody_looks_at() -> None:
+    labels = {"x": "y", LABEL_OWNER_UID: "u2", LABEL_ATTEMPT: "3"}
+    metadata = BARE | {"labels": labels, "annotations": {ANNOTATION_SPEC_HASH: "abc"}, "deletionTimestamp": T0}
     view = view_of(SERVICE, {"metadata": metadata})
-    assert view == ObjectView("v1", "Service", "shop", "a", "u1", {"x": "y"}, "abc", deleting=True)
+    assert view == ObjectView(
+        "v1", "Service", "shop", "a", "u1", {LABEL_OWNER_UID: "u2", LABEL_ATTEMPT: "3"}, "abc", deleting=True
+    )
 
 
 # --- our own kinds ---------------------------------------------------------------------------------------------------
