@@ -19,15 +19,7 @@ from modelcycle.api.v1alpha1.retrain_status import RetrainStatus
 from modelcycle.api.v1alpha1.training import TrainingSpec, TrainingStatus
 from modelcycle.cluster import kinds
 from modelcycle.cluster.kinds import Kind
-from modelcycle.constants import (
-    ANNOTATION_SPEC_HASH,
-    ENV_DEADLINE,
-    ENV_RUN_ID,
-    LABEL_ATTEMPT,
-    LABEL_CYCLE,
-    LABEL_OWNER_UID,
-    LABEL_POLICY_UID,
-)
+from modelcycle.constants import ANNOTATION_SPEC_HASH, ENV_DEADLINE, ENV_RUN_ID, GROUP
 from modelcycle.core.observed import ContainerView, DeploymentView, JobView, ObjectView, PodView, Resource
 from modelcycle.core.plan import Manifest
 from modelcycle.core.text import clip
@@ -36,7 +28,6 @@ View = Resource[Any, Any] | JobView | PodView | DeploymentView | ObjectView
 ModelT = TypeVar("ModelT", bound=ApiModel)
 INVALID_BYTES = 1000
 MESSAGE_BYTES = 2048  # a termination message has 4096 at most; nobody shows more than this
-LABELS_THAT_COUNT = (LABEL_OWNER_UID, LABEL_POLICY_UID, LABEL_ATTEMPT, LABEL_CYCLE)  # of children
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MODELS: Mapping[str, tuple[type[ApiModel], type[ApiModel]]] = {
     kinds.MODEL_TRAINING.name: (TrainingSpec, TrainingStatus),
@@ -209,15 +200,15 @@ def _child(raw: Manifest) -> dict[str, Any]:
         "namespace": metadata["namespace"],
         "name": metadata["name"],
         "uid": metadata["uid"],
-        "labels": _labels_that_count(metadata.get("labels") or {}),
+        "labels": _our_labels(metadata.get("labels") or {}),
         "spec_hash": (metadata.get("annotations") or {}).get(ANNOTATION_SPEC_HASH),
         "deleting": "deletionTimestamp" in metadata,
     }
 
 
-def _labels_that_count(labels: Mapping[str, str]) -> Mapping[str, str]:
-    """Of ten labels of a pod nobody looks at more than two; a uid is the same text in all views that have it."""
-    return {label: sys.intern(labels[label]) for label in LABELS_THAT_COUNT if label in labels}
+def _our_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+    """Ours. A pod has as many others; what is the same text everywhere, such as a uid, is there once."""
+    return {label: sys.intern(value) for label, value in labels.items() if label.startswith(f"{GROUP}/")}
 
 
 def _created(raw: Manifest) -> datetime:

@@ -51,7 +51,7 @@ def test_an_object_with_nothing_but_its_name_has_a_view(kind: Any, parts: dict[s
     assert (view.namespace, view.name, view.uid, view.deleting) == ("shop", "a", "u1", False)
 
 
-def test_the_hash_of_children_and_those_labels_that_somebody_looks_at() -> None:
+def test_the_hash_and_our_labels_of_children() -> None:
     labels = {"x": "y", LABEL_OWNER_UID: "u2", LABEL_ATTEMPT: "3"}
     metadata = BARE | {"labels": labels, "annotations": {ANNOTATION_SPEC_HASH: "abc"}, "deletionTimestamp": T0}
     view = view_of(SERVICE, {"metadata": metadata})
