@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from modelcycle.api.v1alpha1.common import ApiModel
+from modelcycle.api.v1alpha1.common import GROUP, ApiModel
 from modelcycle.api.v1alpha1.deployment import DeploymentSpec, DeploymentStatus
 from modelcycle.api.v1alpha1.retrain import RetrainSpec
 from modelcycle.api.v1alpha1.retrain_status import RetrainStatus
 from modelcycle.api.v1alpha1.training import TrainingSpec, TrainingStatus
 from modelcycle.cluster import kinds
 from modelcycle.cluster.kinds import Kind
-from modelcycle.constants import ANNOTATION_SPEC_HASH, ENV_DEADLINE, ENV_RUN_ID, GROUP
+from modelcycle.constants import ANNOTATION_SPEC_HASH, ENV_DEADLINE, ENV_RUN_ID
 from modelcycle.core.observed import ContainerView, DeploymentView, JobView, ObjectView, PodView, Resource
 from modelcycle.core.plan import Manifest
 from modelcycle.core.text import clip
