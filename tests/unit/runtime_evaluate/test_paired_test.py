@@ -69,3 +69,9 @@ def test_a_shift_of_scale_changes_nothing() -> None:
 def test_too_few_rows_are_no_test() -> None:
     with pytest.raises(ValueError, match=f"needs {MIN_ROWS} rows, has 4"):
         p_value(np.ones(4))
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-161, 1e140])
+def test_nor_does_one_whose_squares_can_not_be_told_from_zero_or_infinity(scale: float) -> None:
+    differences = np.array([1.0, 2.0, 0.5, 1.5, 1.0, 0.0, 1.0, 3.0])
+    assert p_value(differences * scale) == pytest.approx(p_value(differences))
