@@ -34,6 +34,11 @@ help: ## List the targets
 setup: ## Get this machine ready: virtual environment, OS packages (every other target does it by itself)
 	@e2e/bootstrap
 
+# Rust's compiler takes a minute the first time; what was built is kept outside of the clone, by its sources.
+.PHONY: core
+core: setup ## Build the serving core (Rust), unless it is there
+	@$(PY) -m e2e.core
+
 .PHONY: demo
 demo: setup ## The whole loop on real market data: cluster, install, 2008, report; the cluster stays up
 	$(PY) -m e2e.demo $(CLUSTER_FLAGS)
@@ -47,11 +52,13 @@ lint: setup ## Style, types, import contracts
 	$(BIN)ruff format --check .
 	$(PY) -m mypy $(SOURCES)
 	$(BIN)lint-imports
+	@$(PY) -m e2e.core lint
 
 # Programs are built before pytest begins: the first build of a Kubernetes takes longer than any test may.
 .PHONY: test-unit
-test-unit: setup ## What needs no server: units, properties, conventions
+test-unit: core ## What needs no server: units, properties, conventions
 	@$(CLUSTER) bin helm >/dev/null
+	@$(PY) -m e2e.core test
 	$(PY) -m pytest -n auto --dist loadfile tests/unit tests/property tests/conventions tests/check tests/museum tests/transitions $(ARGS)
 
 .PHONY: check
@@ -63,7 +70,7 @@ museum: setup ## Take the operator's guards out one by one, and see who notices
 	$(PY) -m tests.museum $(ARGS)
 
 .PHONY: test-integration
-test-integration: setup ## Against real servers: kube-apiserver, MLflow
+test-integration: core ## Against real servers: kube-apiserver, MLflow
 	@$(CLUSTER) bin kube-apiserver >/dev/null
 	$(PY) -m pytest tests/contract tests/integration tests/crash $(ARGS)
 

@@ -12,6 +12,8 @@ from e2e.images.errors import ImagesError
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_REPOSITORY = "localhost/modelcycle"
 
+CORE = "training_images/modelcycle_core.abi3.so"
+"""Compiled on the host by e2e.core: no image needs a compiler."""
 _PACKAGE = ("LICENSE", "pyproject.toml", "requirements/build.txt")
 _DEFAULT_BASE = re.compile(r"\AARG BASE_IMAGE=(?P<reference>\S+)\n")
 
@@ -52,13 +54,13 @@ class Recipe:
         return found["reference"]
 
 
-def _packaged(name: str, source: str, base: str = "python") -> Recipe:
-    return Recipe(name, base, (*_PACKAGE, f"requirements/{name}.txt", source), ("requirements", "tools"))
+def _packaged(name: str, *sources: str, base: str = "python") -> Recipe:
+    return Recipe(name, base, (*_PACKAGE, f"requirements/{name}.txt", *sources), ("requirements", "tools"))
 
 
 RECIPES: tuple[Recipe, ...] = (
     _packaged("operator", "operator/modelcycle"),
-    _packaged("serving", "training_images/modelcycle_runtime"),
+    _packaged("serving", "training_images/modelcycle_runtime", CORE),
     Recipe("mlflow", "python", ("requirements/mlflow.txt",), ("requirements",)),
     Recipe("prometheus", "prometheus", ()),
     Recipe("marketdata", "python", ("requirements/marketdata.txt",), ("requirements",)),

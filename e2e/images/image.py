@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from e2e import core
 from e2e.images.bases import Base, base_of, chosen_kind, provide
 from e2e.images.buildah import Buildah
 from e2e.images.builder import Builder, BuildRequest, RunRequest
 from e2e.images.cache import Cache, default_cache
-from e2e.images.catalogue import DEFAULT_REPOSITORY, RECIPES, ROOT, Recipe, recipe
+from e2e.images.catalogue import CORE, DEFAULT_REPOSITORY, RECIPES, ROOT, Recipe, recipe
 from e2e.images.commands import last_line
 from e2e.images.contents import key_of, stage
 from e2e.images.engine import Engine, answering_engine
+from e2e.images.errors import ImagesError
 from e2e.images.pip_settings import write_secrets
 from e2e.progress import step
 
@@ -60,7 +62,7 @@ def _work(root: Path) -> _Work:
 def describe(names: Sequence[str] = (), *, root: Path = ROOT) -> tuple[Image, ...]:
     """Say what images would be called, and where they are or would be, without building any."""
     work = _work(root)
-    return tuple(work.image(wanted) for wanted in _recipes(names))
+    return tuple(work.image(wanted) for wanted in _recipes(names, root))
 
 
 def build(
@@ -71,7 +73,7 @@ def build(
     With another repository they are called so in the builder's store too, and pushed there if asked.
     Raises ImagesError with what is wrong and what to do.
     """
-    wanted = _recipes(names)
+    wanted = _recipes(names, root)
     work = _work(root)
     images = tuple(work.image(each) for each in wanted)
     if not all(image.archive.exists() for image in images):
@@ -93,8 +95,15 @@ def run(name: str, request: RunRequest, *, root: Path = ROOT) -> int:
     return work.builder.run(replace(request, reference=image.reference))
 
 
-def _recipes(names: Sequence[str]) -> tuple[Recipe, ...]:
-    return tuple(recipe(name) for name in names) or RECIPES
+def _recipes(names: Sequence[str], root: Path) -> tuple[Recipe, ...]:
+    """What is wanted, with what is compiled for it on the host: its key covers that too."""
+    found = tuple(recipe(name) for name in names) or RECIPES
+    if root == ROOT and any(CORE in each.inputs for each in found):
+        try:
+            core.build()
+        except core.CoreError as error:
+            raise ImagesError(str(error)) from error
+    return found
 
 
 def _built(wanted: Recipe, work: _Work) -> Image:

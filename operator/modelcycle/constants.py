@@ -81,6 +81,9 @@ PORT_METRICS = 9090
 # --- metrics of serving pods, labelled version; Prometheus adds namespace, deployment, pod --------------------------
 METRIC_REQUESTS = "modelcycle_requests_total"  # version, code
 METRIC_REQUEST_SECONDS = "modelcycle_request_seconds"  # histogram: version
+METRIC_QUEUE_SECONDS = "modelcycle_queue_seconds"  # histogram: version
+METRIC_BATCH_ROWS = "modelcycle_batch_rows"  # histogram: version
+METRIC_REJECTED = "modelcycle_rejected_total"  # version, reason
 METRIC_FEATURE_BINS = "modelcycle_feature_bin_total"  # version, feature, bin
 METRIC_PREDICTION_BINS = "modelcycle_prediction_bin_total"  # version, output, bin
 METRIC_BASELINE_FEATURE_BINS = "modelcycle_baseline_feature_bin"  # gauge: version, feature, bin; from baseline.json

@@ -32,6 +32,9 @@ PORT_METRICS = 9090
 # --- metrics of serving pods -----------------------------------------------------------------------------------------
 METRIC_REQUESTS = "modelcycle_requests_total"
 METRIC_REQUEST_SECONDS = "modelcycle_request_seconds"
+METRIC_QUEUE_SECONDS = "modelcycle_queue_seconds"
+METRIC_BATCH_ROWS = "modelcycle_batch_rows"
+METRIC_REJECTED = "modelcycle_rejected_total"
 METRIC_FEATURE_BINS = "modelcycle_feature_bin_total"
 METRIC_PREDICTION_BINS = "modelcycle_prediction_bin_total"
 METRIC_BASELINE_FEATURE_BINS = "modelcycle_baseline_feature_bin"

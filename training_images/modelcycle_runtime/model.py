@@ -10,13 +10,15 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from modelcycle_runtime.errors import ModelUnusable
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 Array = NDArray[Any]
 Dimensions = tuple[int | str | None, ...]
@@ -81,7 +83,9 @@ def load_model(folder: Path, threads: int = 1) -> Model:
     Raises:
         ModelUnusable: there is no such file or more than one, a symbolic link, or ONNX Runtime refuses it.
     """
-    path = _model_file(folder / "model")
+    import onnxruntime  # the server has it loaded by the core, and takes only the types here
+
+    path = model_file(folder / "model")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -96,7 +100,12 @@ def load_model(folder: Path, threads: int = 1) -> Model:
     return Model(session, path)
 
 
-def _model_file(folder: Path) -> Path:
+def model_file(folder: Path) -> Path:
+    """The model in ``folder``.
+
+    Raises:
+        ModelUnusable: there is no such file or more than one, or a symbolic link.
+    """
     if not folder.is_dir():
         raise ModelUnusable(f"{folder} does not exist: the version's files are not there")
     links = [path for path in _walk(folder) if path.is_symlink()]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelcycle_runtime.losses import LossName, built_in
-from modelcycle_runtime.serve.api import feedback_answer
+from modelcycle_runtime.serve.desk import feedback_answer
 from modelcycle_runtime.serve.feedback import Fate, Labelled, Ledger, Outcome, Scorer, Sums, fate_of, read_row
 from modelcycle_runtime.serve.tokens import Signer, Token
 

@@ -11,8 +11,6 @@ import os
 import signal
 import sys
 
-import uvloop
-
 from modelcycle_runtime.contract import ENV_SERVE
 from modelcycle_runtime.errors import Failure
 from modelcycle_runtime.errors.termination import write_failure
@@ -23,8 +21,6 @@ from modelcycle_runtime.serve.settings import parse_settings
 
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    # aiohttp reports with a traceback whatever a client sends that is not HTTP; failures of ours we log ourselves.
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     # As process 1 of a container we would be deaf to SIGTERM while the model loads.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
@@ -41,8 +37,7 @@ def run() -> None:
     monitoring = Monitoring(state, settings.metrics_port)
     try:
         loaded = load(settings)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings, loaded, state))
+        asyncio.run(serve(settings, loaded, state))
     finally:
         monitoring.close()
 

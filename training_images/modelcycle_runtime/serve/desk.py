@@ -24,6 +24,13 @@ class Desk:
     signer: Signer
     peers: Peers
 
+    async def answer(self, body: bytes, *, handed_over: bool) -> tuple[int, bytes]:
+        """Status and JSON of the answer to ``body``."""
+        try:
+            return feedback_answer(await self.receive(body, handed_over=handed_over))
+        except BadRequest as error:
+            return 400, json.dumps({"error": str(error)}).encode()
+
     async def receive(self, body: bytes, *, handed_over: bool) -> list[Fate]:
         """What became of each row in ``body``; rows that another replica handed over are scored here.
 
@@ -64,3 +71,12 @@ def _rows(body: bytes) -> list[Any]:
     if not isinstance(rows, list):
         raise BadRequest('feedback: must be a list of {"token": text, "label": number}')
     return rows
+
+
+def feedback_answer(fates: Sequence[Fate]) -> tuple[int, bytes]:
+    """Status and body. 400 when every row is malformed, so that a client that looks at the status alone sees it."""
+    outcomes = [fate.outcome for fate in fates]
+    accepted = sum(outcome == Outcome.ACCEPTED for outcome in outcomes)
+    status = 400 if fates and all(outcome == Outcome.MALFORMED for outcome in outcomes) else 200
+    reasons = [fate.reason for fate in fates]
+    return status, json.dumps({"accepted": accepted, "results": outcomes, "reasons": reasons}).encode()

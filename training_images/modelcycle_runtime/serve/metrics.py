@@ -1,22 +1,23 @@
 """The server's metrics, as ``docs/reference/pods.md`` names them; read by Prometheus from a thread of its own.
 
-Every series of the pod's own version is there from the start, with 0: a counter that appears late has no increase.
+The core counts requests and rows, the ledger feedback; here they get their names. Every series of the pod's own
+version is there from the start, with 0: a counter that appears late has no increase.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+import modelcycle_core as core
 from modelcycle_runtime import contract
 from modelcycle_runtime.serve.feedback import Ledger, Sums
-from modelcycle_runtime.serve.histograms import Histograms
+from modelcycle_runtime.serve.histograms import Histograms, Series
 
-LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Seconds."""
-_FIRST_CODES = ("200", "400", "500")
+_FIRST_CODES = (200, 400, 500)
 _SUMS = (
     (contract.METRIC_FEEDBACK_ROWS, "Labelled rows with a finite loss.", "rows"),
     (contract.METRIC_LOSS_POSITIVE, "Sum of max(loss, 0).", "positive"),
@@ -27,49 +28,103 @@ _SUMS = (
 
 
 class Metrics:
-    """Counts requests itself; histograms and feedback are read from where they are counted."""
+    """Collects what core and ledger have counted."""
 
-    def __init__(self, version: str, digest: str, histograms: Histograms, ledger: Ledger) -> None:
-        self.registry = CollectorRegistry()
-        self._requests = Counter(
-            contract.METRIC_REQUESTS, "Inference requests.", ("version", "code"), registry=self.registry
-        )
-        self._seconds = Histogram(
-            contract.METRIC_REQUEST_SECONDS,
-            "Time from a request's last byte to its answer.",
-            ("version",),
-            buckets=LATENCY_BUCKETS,
-            registry=self.registry,
-        ).labels(version)
-        info = Gauge(
-            contract.METRIC_MODEL_INFO, "The version that is served.", ("version", "digest"), registry=self.registry
-        )
-        info.labels(version, digest).set(1)
-        self._by_code = {int(code): self._requests.labels(version, code) for code in _FIRST_CODES}
-        self._version = version
-        self.registry.register(_Counted(version, histograms, ledger))
-
-    def request(self, code: int, seconds: float | None) -> None:
-        """Counts an inference request; one whose body never came has no ``seconds``."""
-        if code not in self._by_code:
-            self._by_code[code] = self._requests.labels(self._version, str(code))
-        self._by_code[code].inc()
-        if seconds is not None:
-            self._seconds.observe(seconds)
+    def __init__(self, version: str, digest: str, server: core.Server, histograms: Histograms, ledger: Ledger) -> None:
+        self._version, self._digest = version, digest
+        self._server, self._histograms, self._ledger = server, histograms, ledger
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
 
     def text(self) -> bytes:
-        return generate_latest(self.registry)
-
-
-class _Counted:
-    def __init__(self, version: str, histograms: Histograms, ledger: Ledger) -> None:
-        self._version, self._histograms, self._ledger = version, histograms, ledger
+        return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        yield self._bins(contract.METRIC_FEATURE_BINS, "feature", self._histograms.feature_counts())
-        yield self._bins(contract.METRIC_PREDICTION_BINS, "output", self._histograms.prediction_counts())
-        yield self._baseline(contract.METRIC_BASELINE_FEATURE_BINS, "feature", self._histograms.feature_baseline())
-        yield self._baseline(contract.METRIC_BASELINE_PREDICTION_BINS, "output", self._histograms.prediction_baseline())
+        info = GaugeMetricFamily(
+            contract.METRIC_MODEL_INFO, "The version that is served.", labels=("version", "digest")
+        )
+        info.add_metric((self._version, self._digest), 1)
+        yield info
+        yield from self._requests()
+        yield from self._bins()
+        yield from self._feedback()
+
+    def _requests(self) -> Iterator[Metric]:
+        codes = {**dict.fromkeys(_FIRST_CODES, 0), **dict(self._server.requests())}
+        yield self._counter(contract.METRIC_REQUESTS, "Inference requests.", "code", codes)
+        rejected = dict(self._server.rejected())
+        yield self._counter(
+            contract.METRIC_REJECTED, "Inference requests that were turned away or given up.", "reason", rejected
+        )
+        for name, text, counted in (
+            (
+                contract.METRIC_REQUEST_SECONDS,
+                "Time from a request's last byte to its answer.",
+                self._server.request_seconds(),
+            ),
+            (
+                contract.METRIC_QUEUE_SECONDS,
+                "Time from a request's last byte to the run of the model that answered it.",
+                self._server.queue_seconds(),
+            ),
+            (contract.METRIC_BATCH_ROWS, "Rows in a run of the model.", self._server.batch_rows()),
+        ):
+            yield self._distribution(name, text, counted)
+
+    def _counter(self, name: str, text: str, label: str, counts: dict[int, int] | dict[str, int]) -> Metric:
+        family = CounterMetricFamily(name, text, labels=("version", label))
+        for value, count in counts.items():
+            family.add_metric((self._version, str(value)), count)
+        return family
+
+    def _distribution(self, name: str, text: str, counted: core.Cumulative) -> Metric:
+        counts, total = counted
+        family = HistogramMetricFamily(name, text, labels=("version",))
+        buckets = [("+Inf" if math.isinf(bound) else str(bound), count) for bound, count in counts]
+        family.add_metric((self._version,), buckets=buckets, sum_value=total)
+        return family
+
+    def _bins(self) -> Iterator[Metric]:
+        features, predictions = self._server.feature_bins(), self._server.prediction_bins()
+        known = self._histograms
+        live = "Rows by {} and bin."
+        yield self._series(
+            CounterMetricFamily, contract.METRIC_FEATURE_BINS, live, "feature", known.feature_counts(features)
+        )
+        yield self._series(
+            CounterMetricFamily, contract.METRIC_PREDICTION_BINS, live, "output", known.prediction_counts(predictions)
+        )
+        # What the live bins are compared with: with it here, drift needs the metric store alone.
+        trained = "Rows at training by {} and bin."
+        yield self._series(
+            GaugeMetricFamily,
+            contract.METRIC_BASELINE_FEATURE_BINS,
+            trained,
+            "feature",
+            known.feature_baseline(features),
+        )
+        yield self._series(
+            GaugeMetricFamily,
+            contract.METRIC_BASELINE_PREDICTION_BINS,
+            trained,
+            "output",
+            known.prediction_baseline(),
+        )
+
+    def _series(
+        self,
+        kind: type[CounterMetricFamily] | type[GaugeMetricFamily],
+        name: str,
+        text: str,
+        label: str,
+        series: Iterator[Series],
+    ) -> Metric:
+        family = kind(name, text.format(label), labels=("version", label, "bin"))
+        for one, bin_, count in series:
+            family.add_metric((self._version, one, bin_), count)
+        return family
+
+    def _feedback(self) -> Iterator[Metric]:
         # A copy: the event loop may add a version meanwhile.
         sums = {int(self._version): Sums(), **self._ledger.sums}
         for name, text, field in _SUMS:
@@ -84,16 +139,3 @@ class _Counted:
         if self._ledger.watermark is not None:
             seconds = self._ledger.watermark / 1e9
             yield GaugeMetricFamily(contract.METRIC_WATERMARK, "Greatest event time among the labels.", seconds)
-
-    def _baseline(self, name: str, label: str, counts: Iterator[tuple[str, str, int]]) -> Metric:
-        """What the live bins are compared with: with it here, drift needs the metric store alone."""
-        family = GaugeMetricFamily(name, f"Rows at training by {label} and bin.", labels=("version", label, "bin"))
-        for one, bin_, count in counts:
-            family.add_metric((self._version, one, bin_), count)
-        return family
-
-    def _bins(self, name: str, label: str, counts: Iterator[tuple[str, str, int]]) -> Metric:
-        family = CounterMetricFamily(name, f"Rows by {label} and bin.", labels=("version", label, "bin"))
-        for one, bin_, count in counts:
-            family.add_metric((self._version, one, bin_), count)
-        return family

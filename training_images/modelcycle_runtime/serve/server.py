@@ -6,65 +6,74 @@ import asyncio
 import logging
 import os
 import signal
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+import modelcycle_core as core
 from modelcycle_runtime.bins import Baseline, read_baseline
 from modelcycle_runtime.contract import ARTIFACT_BASELINE, ARTIFACT_LOSS, PORT_HTTP
 from modelcycle_runtime.errors import DataError, ModelUnusable, UserError
 from modelcycle_runtime.losses import Loss, LossName, built_in, load_loss
-from modelcycle_runtime.model import load_model
 from modelcycle_runtime.serve import smoke
-from modelcycle_runtime.serve.api import Api, Limits
-from modelcycle_runtime.serve.connections import Server
 from modelcycle_runtime.serve.desk import Desk
+from modelcycle_runtime.serve.engine import CoreModel, load_model
 from modelcycle_runtime.serve.feedback import Ledger, Scorer
-from modelcycle_runtime.serve.inference import Engine, new_pool
+from modelcycle_runtime.serve.histograms import Histograms, histograms_of
 from modelcycle_runtime.serve.metrics import Metrics
 from modelcycle_runtime.serve.monitoring import State
 from modelcycle_runtime.serve.peers import Peers, parse_names
 from modelcycle_runtime.serve.settings import Settings
 from modelcycle_runtime.serve.tokens import MIN_KEY_BYTES, Signer
 
-_BACKLOG = 1024
-
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A version that passed its smoke test."""
+    """A version that passed its smoke test and is warmed up."""
 
-    engine: Engine
-    signer: Signer
+    model: CoreModel
+    plan: core.Plan
+    histograms: Histograms
+    key: bytes
     scorer: Scorer
 
 
 def load(settings: Settings) -> Loaded:
-    """Loads and tests the version.
+    """Loads, tests and warms up the version.
 
     Raises:
         ModelUnusable: it can't be loaded.
         SmokeFailed: it answers its records otherwise than at training.
         UserError: the key is missing or too short.
     """
-    signer = _signer(settings.feedback_key_file)
-    model = load_model(settings.model_dir, settings.cpus)
+    key = _key(settings.feedback_key_file)
     scorer = _scorer(settings)
-    log.info("smoke: %s", smoke.check(model, settings.model_dir, settings.smoke))
     baseline = _baseline(settings.model_dir / ARTIFACT_BASELINE)
-    return Loaded(Engine(model, settings.model, settings.version, signer, baseline), signer, scorer)
+    model, plan = _tested(settings, threads=1)
+    if not plan.is_short and settings.cpus > 1:
+        # One thread for each CPU's connections answers the most requests, unless an answer takes long.
+        model, plan = _tested(settings, threads=settings.cpus)
+    return Loaded(model, plan, histograms_of(model.outputs, baseline), key, scorer)
 
 
-def _signer(path: Path | None) -> Signer:
+def _tested(settings: Settings, threads: int) -> tuple[CoreModel, core.Plan]:
+    model = load_model(settings.model_dir, threads)
+    log.info("smoke: %s", smoke.check(model, settings.model_dir, settings.smoke))
+    recorded = smoke.recorded_inputs(model, settings.model_dir)
+    plan = model.engine.calibrate(None if recorded is None else model.tensors(recorded))
+    log.info("with %d threads: %s", threads, plan)
+    return model, plan
+
+
+def _key(path: Path | None) -> bytes:
     if path is None:
         log.warning("no feedbackKeyFile: tokens of this process are of use to no other, and to none after it")
-        return Signer(os.urandom(2 * MIN_KEY_BYTES))
+        return os.urandom(2 * MIN_KEY_BYTES)
     try:
-        return Signer(path.read_bytes())
+        return Signer(path.read_bytes()).key
     except (OSError, ValueError) as error:
         raise UserError(f"feedbackKeyFile {path}: {error}") from error
 
@@ -103,35 +112,66 @@ async def serve(settings: Settings, loaded: Loaded, state: State) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    with new_pool(settings.cpus) as pool:
-        api = _api(settings, loaded, state, pool)
-        server = Server(api.handle)
-        listener = await loop.create_server(server, port=settings.port, backlog=_BACKLOG)
-        reaper = asyncio.create_task(server.reap())
-        state.become_ready()
-        log.info("serving %s version %s on port %d", settings.model, settings.version, settings.port)
+    server = _listen(settings, loaded)
+    desk = _desk(settings, loaded)
+    state.metrics = Metrics(settings.version, settings.digest, server, loaded.histograms, desk.ledger).text
+    clerk = asyncio.create_task(_take_feedback(server, desk))
+    state.become_ready()
+    log.info("serving %s version %s on port %d", settings.model, settings.version, settings.port)
+    try:
         await stop.wait()
-        await _drain(api, listener, settings.drain_seconds)
-        reaper.cancel()
-        await server.shutdown(timeout=1.0)
-        await api.desk.peers.close()
+        await _drain(server, state, settings.drain_seconds)
+    finally:
+        await asyncio.to_thread(server.close)
+    await clerk
+    await desk.peers.close()
+    log.info("drained")
 
 
-def _api(settings: Settings, loaded: Loaded, state: State, pool: ThreadPoolExecutor) -> Api:
+def _listen(settings: Settings, loaded: Loaded) -> core.Server:
+    try:
+        return core.Server(
+            loaded.model.engine,
+            loaded.plan,
+            model=settings.model,
+            version=int(settings.version),
+            key=loaded.key,
+            port=settings.port,
+            workers=settings.cpus,
+            max_body_bytes=settings.max_body_bytes,
+            max_requests_per_connection=settings.max_requests_per_connection,
+            features=loaded.histograms.columns(),
+            predictions=loaded.histograms.outputs(),
+        )
+    except OSError as error:
+        raise UserError(f"MODELCYCLE_SERVE: {error}") from error
+
+
+def _desk(settings: Settings, loaded: Loaded) -> Desk:
     path = f"/v2/models/{settings.model}/feedback"
     peers = Peers(parse_names(settings.peers, PORT_HTTP), settings.port, path)
-    ledger = Ledger(loaded.scorer, settings.duplicate_window_rows)
-    metrics = Metrics(settings.version, settings.digest, loaded.engine.histograms, ledger)
-    state.metrics = metrics.text
-    limits = Limits(settings.max_body_bytes, settings.max_requests_per_connection)
-    return Api(loaded.engine, Desk(ledger, loaded.signer, peers), metrics, state, limits, pool)
+    return Desk(Ledger(loaded.scorer, settings.duplicate_window_rows), Signer(loaded.key), peers)
 
 
-async def _drain(api: Api, listener: asyncio.Server, seconds: float) -> None:
-    """Not ready from now on, but at work until the Services have noticed and the last request is answered."""
-    api.state.drain()
+async def _take_feedback(server: core.Server, desk: Desk) -> None:
+    """Answers feedback until there is no more."""
+    async with asyncio.TaskGroup() as answers:
+        while (feedback := await asyncio.to_thread(server.next_feedback)) is not None:
+            answers.create_task(_answer(feedback, desk))
+
+
+async def _answer(feedback: core.Feedback, desk: Desk) -> None:
+    try:
+        status, body = await desk.answer(feedback.body, handed_over=feedback.handed_over)
+    except Exception:
+        log.exception("feedback failed")
+        status, body = 500, b'{"error":"the server failed; its log says why"}'
+    feedback.answer(status, body)
+
+
+async def _drain(server: core.Server, state: State, seconds: float) -> None:
+    """Not ready from now on, but at work until the Services have noticed."""
+    state.drain()
+    server.drain()
     log.info("draining: serving for another %g s", seconds)
     await asyncio.sleep(seconds)
-    listener.close()
-    await api.idle.wait()
-    log.info("drained")

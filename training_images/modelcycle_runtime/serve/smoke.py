@@ -9,16 +9,28 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from modelcycle_runtime.contract import ARTIFACT_SMOKE
 from modelcycle_runtime.errors import SmokeFailed
-from modelcycle_runtime.model import Array, Model, TensorSpec
+from modelcycle_runtime.model import Array, TensorSpec
 from modelcycle_runtime.serve.settings import Tolerance
 
 
-def check(model: Model, folder: Path, tolerance: Tolerance) -> str:
+class Answering(Protocol):
+    """A loaded model, whoever has loaded it."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
+        """Answers, one array for each of ``outputs``."""
+        ...
+
+
+def check(model: Answering, folder: Path, tolerance: Tolerance) -> str:
     """Checks ``model`` against ``<folder>/modelcycle/smoke.npz``, or without it; says what was checked.
 
     Raises:
@@ -37,7 +49,17 @@ def check(model: Model, folder: Path, tolerance: Tolerance) -> str:
     )
 
 
-def _read(path: Path, model: Model) -> tuple[dict[str, Array], dict[str, Array]]:
+def recorded_inputs(model: Answering, folder: Path) -> dict[str, Array] | None:
+    """The inputs that were recorded at training, if there are any.
+
+    Raises:
+        SmokeFailed: they can't be read.
+    """
+    path = folder / ARTIFACT_SMOKE
+    return _read(path, model)[0] if path.exists() else None
+
+
+def _read(path: Path, model: Answering) -> tuple[dict[str, Array], dict[str, Array]]:
     try:
         with np.load(path, allow_pickle=False) as recorded:
             inputs = {spec.name: recorded[f"input_{spec.name}"].astype(spec.dtype) for spec in model.inputs}
@@ -52,7 +74,7 @@ def _read(path: Path, model: Model) -> tuple[dict[str, Array], dict[str, Array]]
     return inputs, outputs
 
 
-def _run(model: Model, inputs: Mapping[str, Array]) -> list[Array]:
+def _run(model: Answering, inputs: Mapping[str, Array]) -> list[Array]:
     try:
         return model.run(inputs)
     except Exception as error:
@@ -86,7 +108,7 @@ def _fail_at(name: str, wrong: Array, got: Array, expected: Array, tolerance: st
     )
 
 
-def _check_signature(model: Model) -> str:
+def _check_signature(model: Answering) -> str:
     for spec, answer in zip(model.outputs, _run(model, _zeros(model)), strict=True):
         if answer.dtype != spec.dtype or not _fits(answer.shape, spec):
             raise SmokeFailed(f"output {spec.name}: got {answer.dtype} {list(answer.shape)}, the model says {spec}")
@@ -101,7 +123,7 @@ def _fits(shape: tuple[int, ...], spec: TensorSpec) -> bool:
     )
 
 
-def _zeros(model: Model) -> dict[str, Array]:
+def _zeros(model: Answering) -> dict[str, Array]:
     return {spec.name: _zero(spec) for spec in model.inputs}
 
 

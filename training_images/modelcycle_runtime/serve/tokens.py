@@ -44,7 +44,7 @@ class Signer:
     def __init__(self, key: bytes) -> None:
         if len(key) < MIN_KEY_BYTES:
             raise ValueError(f"a feedback key has at least {MIN_KEY_BYTES} bytes, this one has {len(key)}")
-        self._key = key
+        self.key = key
 
     def sign(self, version: int, event_times: Iterable[int], predictions: Iterable[float]) -> list[str]:
         """One token a row."""
@@ -55,7 +55,7 @@ class Signer:
         return base64.urlsafe_b64encode(body + self._mac(body)).decode("ascii")
 
     def _mac(self, body: bytes) -> bytes:
-        return hmac.digest(self._key, body, "sha256")[:_MAC_BYTES]
+        return hmac.digest(self.key, body, "sha256")[:_MAC_BYTES]
 
     def read(self, text: str) -> Token:
         """The token of ``text``.

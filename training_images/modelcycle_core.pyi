@@ -1,0 +1,113 @@
+"""The serving path in Rust: sources in ``training_images/serving/core``, built by ``make core``."""
+
+from collections.abc import Sequence
+from os import PathLike
+
+Datatype = str
+"""By its name in the Open Inference Protocol."""
+Tensor = tuple[Datatype, Sequence[int], bytes | Sequence[bytes]]
+"""Datatype, shape, and the elements' bytes, little-endian; one ``bytes`` an element where they are texts (BYTES)."""
+Spec = tuple[str, Datatype, list[int | str | None]]
+"""Name, datatype and sizes: a number, the name of one that varies, or None."""
+Cumulative = tuple[list[tuple[float, int]], float]
+"""The bounds of a histogram with the counts up to each, the last infinite; and the sum."""
+
+class Engine:
+    """A loaded model; it may be run from several threads at once."""
+
+    def __new__(cls, library: str | PathLike[str], model: str | PathLike[str], threads: int) -> Engine:
+        """Load ``model`` by ONNX Runtime's ``library``, with ``threads`` threads for one run.
+
+        Raises:
+            RuntimeError: ONNX Runtime refuses it.
+        """
+
+    def inputs(self) -> list[Spec]: ...
+    def outputs(self) -> list[Spec]: ...
+    def run(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Answers, one for each output; ``inputs`` in the order of the model's.
+
+        Raises:
+            RuntimeError: ONNX Runtime refuses them.
+        """
+
+    def calibrate(self, sample: Sequence[Tensor] | None) -> Plan:
+        """Try batches of all sizes, which warms the model up; with the rows of ``sample``, or made-up ones.
+
+        Raises:
+            RuntimeError: ONNX Runtime refuses them.
+        """
+
+class Plan:
+    """How a model is best run."""
+
+    @property
+    def most_rows(self) -> int:
+        """Rows of requests that share a run; with 1 each request has a run of its own."""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a run of so many is over so soon that it may run on the thread of the connections."""
+
+class Server:
+    """A server of one version of one model: it listens from construction until :meth:`close`."""
+
+    def __new__(
+        cls,
+        engine: Engine,
+        plan: Plan,
+        *,
+        model: str,
+        version: int,
+        key: bytes,
+        port: int,
+        workers: int,
+        max_body_bytes: int,
+        max_requests_per_connection: int,
+        features: Sequence[tuple[str, Sequence[float], bool]],
+        predictions: Sequence[tuple[int, Sequence[float]]],
+    ) -> Server:
+        """Listen with ``workers`` threads.
+
+        ``features`` are name, edges, and whether it was null at training, in the model's order; ``predictions`` the
+        place of an output and its edges.
+
+        Raises:
+            OSError: the port is taken.
+        """
+
+    @property
+    def port(self) -> int: ...
+    def drain(self) -> None:
+        """Say from now on that it is not ready, but work as before."""
+
+    def close(self) -> None:
+        """Take no further request, and return when the last is answered."""
+
+    def next_feedback(self) -> Feedback | None:
+        """The next feedback, waited for; None once the server is closed."""
+
+    def requests(self) -> list[tuple[int, int]]:
+        """Inference requests by status code, of those that were answered."""
+
+    def rejected(self) -> list[tuple[str, int]]:
+        """Requests that were turned away or given up, by reason."""
+
+    def request_seconds(self) -> Cumulative: ...
+    def queue_seconds(self) -> Cumulative: ...
+    def batch_rows(self) -> Cumulative: ...
+    def feature_bins(self) -> list[list[int]]:
+        """Counts by feature and bin, of the first 64 features; empty where the baseline is another model's."""
+
+    def prediction_bins(self) -> list[list[int]]:
+        """Counts by bin, for each of the predictions."""
+
+class Feedback:
+    """The body of feedback that waits for its answer."""
+
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def handed_over(self) -> bool: ...
+    def answer(self, status: int, body: bytes) -> None:
+        """Send status and JSON; once."""

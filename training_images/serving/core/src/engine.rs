@@ -1,0 +1,512 @@
+//! ONNX Runtime by its C API: the one module with unsafe code.
+//!
+//! The library is the one that the `onnxruntime` wheel ships; which build that is (CPU, CUDA) makes no difference here.
+
+use std::ffi::{CStr, CString, c_char};
+use std::path::Path;
+use std::ptr;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use ort_sys::{
+    ExecutionMode, ONNXTensorElementDataType, OrtAllocatorType, OrtApi, OrtApiBase, OrtEnv, OrtErrorCode,
+    OrtLoggingLevel, OrtMemType, OrtMemoryInfo, OrtSession, OrtSessionOptions, OrtStatusPtr, OrtTensorTypeAndShapeInfo,
+    OrtTypeInfo, OrtValue,
+};
+
+use crate::tensor::{Data, Datatype, Dim, Spec, Tensor, elements};
+
+/// What the C API is asked to be; a newer library has it too.
+const API_VERSION: u32 = 17;
+
+/// Why the runtime did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The request is to blame, by what the runtime says.
+    pub is_the_requests: bool,
+    pub message: String,
+}
+
+impl Failure {
+    fn ours(message: impl Into<String>) -> Failure {
+        Failure { is_the_requests: false, message: message.into() }
+    }
+}
+
+/// The library with its environment, of which a process has one. It is never unloaded.
+#[derive(Clone, Copy)]
+struct Runtime {
+    api: &'static OrtApi,
+    env: *mut OrtEnv,
+    memory: *const OrtMemoryInfo,
+}
+
+// SAFETY: the API is a table of functions that may be called from any thread, as may those that take the environment.
+unsafe impl Send for Runtime {}
+// SAFETY: see above; nothing in it is changed after it was made.
+unsafe impl Sync for Runtime {}
+
+static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
+
+impl Runtime {
+    fn get(library: &Path) -> Result<Runtime, Failure> {
+        let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = *runtime {
+            return Ok(found);
+        }
+        let found = Runtime::open(library)?;
+        *runtime = Some(found);
+        Ok(found)
+    }
+
+    fn open(library: &Path) -> Result<Runtime, Failure> {
+        let failed =
+            |error: libloading::Error| Failure::ours(format!("{}: can't be opened: {error}", library.display()));
+        // SAFETY: the file is ONNX Runtime's library; opening it runs its initialisers.
+        let library = Box::leak(Box::new(unsafe { libloading::Library::new(library) }.map_err(failed)?));
+        // SAFETY: this is the function's type in every version of the C API.
+        let base = unsafe { library.get::<unsafe extern "system" fn() -> *const OrtApiBase>(b"OrtGetApiBase\0") };
+        let base = base.map_err(failed)?;
+        // SAFETY: it takes nothing and gives a table that lives as long as the library, which is leaked.
+        let api = unsafe { ((*base()).GetApi)(API_VERSION).as_ref() };
+        let api = api.ok_or_else(|| {
+            Failure::ours(format!("ONNX Runtime is too old: it lacks version {API_VERSION} of its API"))
+        })?;
+        let (mut env, mut memory) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: the name is a C string, and the places to write to are ours.
+        check(api, unsafe {
+            (api.CreateEnv)(OrtLoggingLevel::ORT_LOGGING_LEVEL_ERROR, c"modelcycle".as_ptr(), &mut env)
+        })?;
+        // SAFETY: as above.
+        check(api, unsafe {
+            (api.CreateCpuMemoryInfo)(OrtAllocatorType::OrtArenaAllocator, OrtMemType::OrtMemTypeDefault, &mut memory)
+        })?;
+        Ok(Runtime { api, env, memory })
+    }
+}
+
+/// Turns a status into a result, and frees it.
+fn check(api: &OrtApi, status: OrtStatusPtr) -> Result<(), Failure> {
+    if status.0.is_null() {
+        return Ok(());
+    }
+    // SAFETY: the status is one that the API gave, and is not used after its release; its message is a C string.
+    unsafe {
+        let code = (api.GetErrorCode)(status.0);
+        let message = CStr::from_ptr((api.GetErrorMessage)(status.0)).to_string_lossy().into_owned();
+        (api.ReleaseStatus)(status.0);
+        Err(Failure { is_the_requests: code == OrtErrorCode::ORT_INVALID_ARGUMENT, message })
+    }
+}
+
+/// A loaded model; it may be run from several threads at once.
+pub struct Engine {
+    runtime: Runtime,
+    session: *mut OrtSession,
+    pub inputs: Vec<Spec>,
+    pub outputs: Vec<Spec>,
+    input_names: Vec<CString>,
+    output_names: Vec<CString>,
+}
+
+// SAFETY: a session may be run from any thread, and from several at once.
+unsafe impl Send for Engine {}
+// SAFETY: see above; the rest is not changed after it was made.
+unsafe impl Sync for Engine {}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // SAFETY: the session is ours, and nobody runs it any more.
+        unsafe { (self.runtime.api.ReleaseSession)(self.session) }
+    }
+}
+
+impl Engine {
+    /// Loads `model` with `threads` threads for one run.
+    pub fn load(library: &Path, model: &Path, threads: usize) -> Result<Engine, Failure> {
+        let runtime = Runtime::get(library)?;
+        let api = runtime.api;
+        let path = c_string(&model.to_string_lossy())?;
+        let options = Options::new(api, threads)?;
+        let mut session = ptr::null_mut();
+        // SAFETY: environment and options are live, the path is a C string.
+        check(api, unsafe { (api.CreateSession)(runtime.env, path.as_ptr(), options.raw, &mut session) })?;
+        let mut engine = Engine {
+            runtime,
+            session,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            input_names: Vec::new(),
+            output_names: Vec::new(),
+        };
+        engine.inputs = engine.specs(Side::Input)?;
+        engine.outputs = engine.specs(Side::Output)?;
+        let names = |specs: &[Spec]| specs.iter().map(|spec| c_string(&spec.name)).collect::<Result<Vec<_>, _>>();
+        engine.input_names = names(&engine.inputs)?;
+        engine.output_names = names(&engine.outputs)?;
+        Ok(engine)
+    }
+
+    fn specs(&self, side: Side) -> Result<Vec<Spec>, Failure> {
+        let api = self.runtime.api;
+        let mut count = 0;
+        // SAFETY: the session is live.
+        check(api, unsafe {
+            match side {
+                Side::Input => (api.SessionGetInputCount)(self.session, &mut count),
+                Side::Output => (api.SessionGetOutputCount)(self.session, &mut count),
+            }
+        })?;
+        (0..count).map(|place| self.spec(side, place)).collect()
+    }
+
+    fn spec(&self, side: Side, place: usize) -> Result<Spec, Failure> {
+        let name = self.name(side, place)?;
+        let api = self.runtime.api;
+        let mut info: *mut OrtTypeInfo = ptr::null_mut();
+        // SAFETY: the session is live and has so many.
+        check(api, unsafe {
+            match side {
+                Side::Input => (api.SessionGetInputTypeInfo)(self.session, place, &mut info),
+                Side::Output => (api.SessionGetOutputTypeInfo)(self.session, place, &mut info),
+            }
+        })?;
+        let mut tensor: *const OrtTensorTypeAndShapeInfo = ptr::null();
+        // SAFETY: the info is the one just got; what the cast gives belongs to it, and is used before its release.
+        let found = check(api, unsafe { (api.CastTypeInfoToTensorInfo)(info, &mut tensor) }).and_then(|()| {
+            if tensor.is_null() {
+                return Err(Failure::ours(cannot_be_served(&name, "no tensor")));
+            }
+            let datatype = element_type(api, tensor)?;
+            let datatype = datatype_of(datatype).ok_or_else(|| {
+                Failure::ours(cannot_be_served(&name, &format!("a tensor of ONNX's type {datatype}")))
+            })?;
+            Ok(Spec { name, datatype, dims: dims(api, tensor)? })
+        });
+        // SAFETY: it is ours.
+        unsafe { (api.ReleaseTypeInfo)(info) };
+        found
+    }
+
+    fn name(&self, side: Side, place: usize) -> Result<String, Failure> {
+        let api = self.runtime.api;
+        let (mut allocator, mut name) = (ptr::null_mut(), ptr::null_mut::<c_char>());
+        // SAFETY: the default allocator is not ours to free; the name is, by that allocator.
+        unsafe {
+            check(api, (api.GetAllocatorWithDefaultOptions)(&mut allocator))?;
+            check(
+                api,
+                match side {
+                    Side::Input => (api.SessionGetInputName)(self.session, place, allocator, &mut name),
+                    Side::Output => (api.SessionGetOutputName)(self.session, place, allocator, &mut name),
+                },
+            )?;
+            let found = CStr::from_ptr(name).to_string_lossy().into_owned();
+            check(api, (api.AllocatorFree)(allocator, name.cast()))?;
+            Ok(found)
+        }
+    }
+
+    /// Answers, one tensor for each of `outputs`; their bytes are the runtime's own memory, not copied.
+    pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Failure> {
+        let api = self.runtime.api;
+        debug_assert_eq!(inputs.len(), self.inputs.len());
+        let fed = inputs.iter().map(|tensor| Fed::new(self.runtime, tensor)).collect::<Result<Vec<_>, _>>()?;
+        let values: Vec<*const OrtValue> = fed.iter().map(|one| one.value.raw.cast_const()).collect();
+        let names = |names: &[CString]| names.iter().map(|name| name.as_ptr()).collect::<Vec<_>>();
+        let (input_names, output_names) = (names(&self.input_names), names(&self.output_names));
+        let mut answers: Vec<*mut OrtValue> = vec![ptr::null_mut(); output_names.len()];
+        // SAFETY: the arrays are as long as said, names are C strings, the values and their memory outlive the call.
+        let done = check(api, unsafe {
+            (api.Run)(
+                self.session,
+                ptr::null(),
+                input_names.as_ptr(),
+                values.as_ptr(),
+                values.len(),
+                output_names.as_ptr(),
+                output_names.len(),
+                answers.as_mut_ptr(),
+            )
+        });
+        let answers: Vec<Value> = answers.into_iter().map(|raw| Value { api, raw }).collect();
+        done?;
+        self.outputs.iter().zip(answers).map(|(spec, value)| value.tensor(spec)).collect()
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Input,
+    Output,
+}
+
+fn cannot_be_served(name: &str, what: &str) -> String {
+    format!("{name} is {what}, which can't be served; export it as tensors (for scikit-learn: zipmap=False)")
+}
+
+fn c_string(text: &str) -> Result<CString, Failure> {
+    CString::new(text).map_err(|_| Failure::ours(format!("{text:?} has a NUL in it")))
+}
+
+struct Options {
+    api: &'static OrtApi,
+    raw: *mut OrtSessionOptions,
+}
+
+impl Options {
+    fn new(api: &'static OrtApi, threads: usize) -> Result<Options, Failure> {
+        let mut options = Options { api, raw: ptr::null_mut() };
+        let threads = i32::try_from(threads).unwrap_or(i32::MAX);
+        // SAFETY: the options are the ones just made; keys and values are C strings.
+        unsafe {
+            check(api, (api.CreateSessionOptions)(&mut options.raw))?;
+            check(api, (api.SetIntraOpNumThreads)(options.raw, threads))?;
+            check(api, (api.SetInterOpNumThreads)(options.raw, 1))?;
+            check(api, (api.SetSessionExecutionMode)(options.raw, ExecutionMode::ORT_SEQUENTIAL))?;
+            check(api, (api.SetSessionLogSeverityLevel)(options.raw, 3))?;
+            // A thread that spins for the next request takes the CPU time of a pod that has a limit.
+            let spinning = c"session.intra_op.allow_spinning";
+            check(api, (api.AddSessionConfigEntry)(options.raw, spinning.as_ptr(), c"0".as_ptr()))?;
+        }
+        Ok(options)
+    }
+}
+
+impl Drop for Options {
+    fn drop(&mut self) {
+        // SAFETY: they are ours; the session keeps its own copy.
+        unsafe { (self.api.ReleaseSessionOptions)(self.raw) }
+    }
+}
+
+/// ONNX's number of the type of a tensor's elements.
+fn element_type(api: &OrtApi, info: *const OrtTensorTypeAndShapeInfo) -> Result<i32, Failure> {
+    let mut found = 0i32;
+    // SAFETY: the info is live. It is read as a number, since a newer library may know more types than the enum has.
+    check(api, unsafe { (api.GetTensorElementType)(info, (&raw mut found).cast()) })?;
+    Ok(found)
+}
+
+fn dims(api: &OrtApi, info: *const OrtTensorTypeAndShapeInfo) -> Result<Vec<Dim>, Failure> {
+    let sizes = sizes(api, info)?;
+    let mut names: Vec<*const c_char> = vec![ptr::null(); sizes.len()];
+    // SAFETY: the array is as long as the shape; the names belong to the info, which is live.
+    check(api, unsafe { (api.GetSymbolicDimensions)(info, names.as_mut_ptr(), names.len()) })?;
+    let named = |name: *const c_char| {
+        // SAFETY: it is null or a C string of the info's.
+        (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned())
+    };
+    Ok(sizes
+        .into_iter()
+        .zip(names)
+        .map(|(size, name)| match named(name).filter(|name| !name.is_empty()) {
+            _ if size >= 0 => Dim::Fixed(size),
+            Some(name) => Dim::Named(name),
+            None => Dim::Free,
+        })
+        .collect())
+}
+
+fn sizes(api: &OrtApi, info: *const OrtTensorTypeAndShapeInfo) -> Result<Vec<i64>, Failure> {
+    let mut rank = 0;
+    // SAFETY: the info is live, and the array as long as the rank.
+    unsafe {
+        check(api, (api.GetDimensionsCount)(info, &mut rank))?;
+        let mut sizes = vec![0; rank];
+        check(api, (api.GetDimensions)(info, sizes.as_mut_ptr(), rank))?;
+        Ok(sizes)
+    }
+}
+
+fn datatype_of(onnx: i32) -> Option<Datatype> {
+    Datatype::ALL.into_iter().find(|one| onnx_type(*one) as i32 == onnx)
+}
+
+fn onnx_type(datatype: Datatype) -> ONNXTensorElementDataType {
+    use ONNXTensorElementDataType as Onnx;
+    match datatype {
+        Datatype::Bool => Onnx::ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL,
+        Datatype::Uint8 => Onnx::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8,
+        Datatype::Uint16 => Onnx::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT16,
+        Datatype::Uint32 => Onnx::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT32,
+        Datatype::Uint64 => Onnx::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT64,
+        Datatype::Int8 => Onnx::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8,
+        Datatype::Int16 => Onnx::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT16,
+        Datatype::Int32 => Onnx::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32,
+        Datatype::Int64 => Onnx::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64,
+        Datatype::Fp16 => Onnx::ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16,
+        Datatype::Bf16 => Onnx::ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16,
+        Datatype::Fp32 => Onnx::ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
+        Datatype::Fp64 => Onnx::ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE,
+        Datatype::Bytes => Onnx::ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING,
+    }
+}
+
+/// A value of the runtime's that is ours to free; null where a run gave none.
+struct Value {
+    api: &'static OrtApi,
+    raw: *mut OrtValue,
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        if !self.raw.is_null() {
+            // SAFETY: it is ours.
+            unsafe { (self.api.ReleaseValue)(self.raw) }
+        }
+    }
+}
+
+/// An input with the memory that it lies in.
+struct Fed<'a> {
+    value: Value,
+    _memory: Memory<'a>,
+}
+
+enum Memory<'a> {
+    Lent(&'a [u8]),
+    /// Of what came at an address where its elements can't lie.
+    Copied(Vec<u64>),
+    Texts,
+}
+
+impl<'a> Fed<'a> {
+    fn new(runtime: Runtime, tensor: &'a Tensor) -> Result<Fed<'a>, Failure> {
+        let api = runtime.api;
+        let mut value = Value { api, raw: ptr::null_mut() };
+        let kind = onnx_type(tensor.datatype);
+        let (memory, length) = match (&tensor.data, tensor.datatype.size()) {
+            (Data::Fixed(raw), Some(size)) if elements(&tensor.shape).map(|count| count * size) == Some(raw.len()) => {
+                (aligned(raw, size), raw.len())
+            }
+            (Data::Texts(texts), None) if elements(&tensor.shape) == Some(texts.len()) => {
+                Fed::fill(runtime, tensor, texts, &mut value)?;
+                return Ok(Fed { value, _memory: Memory::Texts });
+            }
+            _ => return Err(Failure::ours("a tensor whose data does not fit its shape")),
+        };
+        let address = match &memory {
+            Memory::Lent(raw) => raw.as_ptr(),
+            Memory::Copied(words) => words.as_ptr().cast(),
+            Memory::Texts => ptr::null(),
+        };
+        // SAFETY: the memory has as many bytes as shape and type need, is aligned for them, and lives as long as the
+        // value does. The runtime takes a mutable pointer and reads.
+        check(api, unsafe {
+            (api.CreateTensorWithDataAsOrtValue)(
+                runtime.memory,
+                address.cast_mut().cast(),
+                length,
+                tensor.shape.as_ptr(),
+                tensor.shape.len(),
+                kind,
+                &mut value.raw,
+            )
+        })?;
+        Ok(Fed { value, _memory: memory })
+    }
+
+    fn fill(runtime: Runtime, tensor: &Tensor, texts: &[Bytes], value: &mut Value) -> Result<(), Failure> {
+        let api = runtime.api;
+        let texts = texts
+            .iter()
+            .map(|text| CString::new(text.as_ref()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| Failure { is_the_requests: true, message: "a text has a NUL in it".to_owned() })?;
+        let pointers: Vec<*const c_char> = texts.iter().map(|text| text.as_ptr()).collect();
+        let mut allocator = ptr::null_mut();
+        // SAFETY: the texts are C strings, as many as the shape has elements; the runtime copies them.
+        unsafe {
+            check(api, (api.GetAllocatorWithDefaultOptions)(&mut allocator))?;
+            let kind = onnx_type(tensor.datatype);
+            let shape = &tensor.shape;
+            check(api, (api.CreateTensorAsOrtValue)(allocator, shape.as_ptr(), shape.len(), kind, &mut value.raw))?;
+            check(api, (api.FillStringTensor)(value.raw, pointers.as_ptr(), pointers.len()))
+        }
+    }
+}
+
+/// The bytes where they are, or copied to where elements of `size` bytes may lie.
+fn aligned(raw: &[u8], size: usize) -> Memory<'_> {
+    if raw.as_ptr().addr().is_multiple_of(size) {
+        return Memory::Lent(raw);
+    }
+    let words = raw.chunks(8).map(|chunk| {
+        let mut eight = [0; 8];
+        eight[..chunk.len()].copy_from_slice(chunk);
+        u64::from_ne_bytes(eight)
+    });
+    Memory::Copied(words.collect())
+}
+
+impl Value {
+    /// The tensor of an output. Its bytes stay where they are, and free the value with the last of them.
+    fn tensor(self, spec: &Spec) -> Result<Tensor, Failure> {
+        let api = self.api;
+        if self.raw.is_null() {
+            return Err(Failure::ours(format!("the model gives no {}", spec.name)));
+        }
+        let mut info: *mut OrtTensorTypeAndShapeInfo = ptr::null_mut();
+        // SAFETY: the value is live; the info is ours, and freed below.
+        check(api, unsafe { (api.GetTensorTypeAndShape)(self.raw, &mut info) })?;
+        let found = element_type(api, info).and_then(|kind| Ok((kind, sizes(api, info)?)));
+        // SAFETY: it is ours.
+        unsafe { (api.ReleaseTensorTypeAndShapeInfo)(info) };
+        let (kind, shape) = found?;
+        if datatype_of(kind) != Some(spec.datatype) {
+            return Err(Failure::ours(format!("the model gives {} in another type than it says", spec.name)));
+        }
+        let count =
+            elements(&shape).ok_or_else(|| Failure::ours(format!("the model gives {} in no shape", spec.name)))?;
+        let data = match spec.datatype.size() {
+            Some(size) => Data::Fixed(self.bytes(count * size)?),
+            None => Data::Texts(self.texts(count)?),
+        };
+        Ok(Tensor { datatype: spec.datatype, shape, data })
+    }
+
+    fn bytes(self, length: usize) -> Result<Bytes, Failure> {
+        if length == 0 {
+            return Ok(Bytes::new());
+        }
+        let mut address = ptr::null_mut();
+        // SAFETY: the value is a live tensor.
+        check(self.api, unsafe { (self.api.GetTensorMutableData)(self.raw, &mut address) })?;
+        Ok(Bytes::from_owner(Answered { _value: self, address: address.cast(), length }))
+    }
+
+    fn texts(&self, count: usize) -> Result<Vec<Bytes>, Failure> {
+        let mut length = 0;
+        let mut offsets = vec![0usize; count];
+        // SAFETY: the value is a live text tensor; buffer and offsets are as long as said.
+        let buffer = unsafe {
+            check(self.api, (self.api.GetStringTensorDataLength)(self.raw, &mut length))?;
+            let mut buffer = vec![0u8; length];
+            let (to, places) = (buffer.as_mut_ptr().cast(), offsets.as_mut_ptr());
+            check(self.api, (self.api.GetStringTensorContent)(self.raw, to, length, places, count))?;
+            Bytes::from(buffer)
+        };
+        let ends = offsets.iter().skip(1).copied().chain([length]);
+        Ok(offsets.iter().zip(ends).map(|(start, end)| buffer.slice(*start..end)).collect())
+    }
+}
+
+/// An output's memory.
+struct Answered {
+    _value: Value,
+    address: *const u8,
+    length: usize,
+}
+
+// SAFETY: nobody writes to an output any more, and it may be freed from any thread.
+unsafe impl Send for Answered {}
+// SAFETY: see above.
+unsafe impl Sync for Answered {}
+
+impl AsRef<[u8]> for Answered {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: the value has so many bytes there, and lives as long as this does.
+        unsafe { std::slice::from_raw_parts(self.address, self.length) }
+    }
+}

@@ -1,0 +1,23 @@
+//! The path of an inference request through the server, without the Python interpreter.
+
+pub mod answer;
+pub mod batch;
+pub mod calibrate;
+pub mod connection;
+pub mod engine;
+pub mod event_time;
+pub mod feedback;
+pub mod histogram;
+pub mod http;
+pub mod inference;
+pub mod json;
+pub mod limits;
+pub mod log;
+pub mod metrics;
+mod python;
+pub mod refusal;
+pub mod request;
+pub mod server;
+pub mod tensor;
+pub mod token;
+pub mod values;
