@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +30,7 @@ from tests.support.processes import free_port, serving
 OUTPUT = core.ROOT / "out" / "bench" / "serving.json"
 CONNECTIONS = 16
 WITHOUT_END = 1_000_000_000
+START_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +106,22 @@ def _echo(programs: Path) -> Iterator[str]:
     port = free_port()
     process = subprocess.Popen([*_pinned(0), str(programs / "echo"), str(port)])
     try:
+        _wait(port)
         yield f"127.0.0.1:{port}"
     finally:
         process.kill()
         process.wait()
+
+
+def _wait(port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nothing listens on port {port} after {START_SECONDS:.0f} s")
+        time.sleep(0.05)
 
 
 @contextmanager
@@ -127,7 +142,7 @@ def _server(model: Path, log: Path) -> Iterator[str]:
 
 def _load(programs: Path, address: str, case: Case, seconds: float) -> dict[str, Any]:
     command = [*_pinned(1), str(programs / "load"), address, case.url_path, str(case.body), str(CONNECTIONS)]
-    done = subprocess.run([*command, str(seconds), *case.headers], capture_output=True, text=True, check=True)
+    done = subprocess.run([*command, str(seconds), *case.headers], stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(done.stdout))
 
 
