@@ -90,6 +90,10 @@ bench-scale: setup ## How many resources one operator carries, beside bare Jobs:
 	@$(CLUSTER) bin kube-apiserver >/dev/null
 	$(PY) -m benchmarks.scale $(ARGS)
 
+.PHONY: bench-serving
+bench-serving: core ## How fast a model is served, beside an echo on the same stack: out/bench/serving.json (3 minutes)
+	$(PY) -m benchmarks.serving $(ARGS)
+
 .PHONY: test-e2e
 test-e2e: setup ## With real pods in a real cluster
 	$(PY) -m pytest tests/torch e2e $(ARGS)

@@ -28,7 +28,7 @@ _ADVICE = (
     f"The serving core needs Rust {_MINIMUM[0]}.{_MINIMUM[1]} or newer with cargo on PATH: install it by your system's "
     "packages or by rustup (rust-lang.org), and run this again."
 )
-# Programs for tests are linked with no Python, and need none: what they test is below it.
+# Programs for tests are linked with no Python: what they test is below it.
 _WITHOUT_PYTHON = ("--locked", "--no-default-features")
 
 
@@ -43,7 +43,8 @@ def main(words: list[str]) -> int:
                 build()
             case ["lint"]:
                 _cargo("fmt", "--check")
-                _cargo("clippy", *_WITHOUT_PYTHON, "--all-targets", "--quiet", "--", "--deny", "warnings")
+                for what in (("--locked",), (*_WITHOUT_PYTHON, "--all-targets")):
+                    _cargo("clippy", *what, "--quiet", "--", "--deny", "warnings")
             case ["test"]:
                 _cargo("test", *_WITHOUT_PYTHON)
             case _:
@@ -69,6 +70,13 @@ def build() -> Path:
         LIBRARY.unlink(missing_ok=True)
         LIBRARY.symlink_to(built)
     return built
+
+
+def examples() -> Path:
+    """The folder of the programs that measure the core: ``echo`` and ``load``."""
+    with step("building the load generator (Rust)", quiet=True):
+        _cargo("build", "--release", "--locked", "--quiet", "--no-default-features", "--examples")
+    return _target() / "release" / "examples"
 
 
 def _cargo(*words: str) -> None:

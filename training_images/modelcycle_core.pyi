@@ -90,6 +90,9 @@ class Server:
     def requests(self) -> list[tuple[int, int]]:
         """Inference requests by status code, of those that were answered."""
 
+    def in_flight(self) -> int:
+        """Inference requests under way."""
+
     def rejected(self) -> list[tuple[str, int]]:
         """Requests that were turned away or given up, by reason."""
 

@@ -83,6 +83,7 @@ METRIC_REQUESTS = "modelcycle_requests_total"  # version, code
 METRIC_REQUEST_SECONDS = "modelcycle_request_seconds"  # histogram: version
 METRIC_QUEUE_SECONDS = "modelcycle_queue_seconds"  # histogram: version
 METRIC_BATCH_ROWS = "modelcycle_batch_rows"  # histogram: version
+METRIC_IN_FLIGHT = "modelcycle_requests_in_flight"  # gauge: version
 METRIC_REJECTED = "modelcycle_rejected_total"  # version, reason
 METRIC_FEATURE_BINS = "modelcycle_feature_bin_total"  # version, feature, bin
 METRIC_PREDICTION_BINS = "modelcycle_prediction_bin_total"  # version, output, bin

@@ -52,6 +52,9 @@ class Metrics:
     def _requests(self) -> Iterator[Metric]:
         codes = {**dict.fromkeys(_FIRST_CODES, 0), **dict(self._server.requests())}
         yield self._counter(contract.METRIC_REQUESTS, "Inference requests.", "code", codes)
+        in_flight = GaugeMetricFamily(contract.METRIC_IN_FLIGHT, "Inference requests under way.", labels=("version",))
+        in_flight.add_metric((self._version,), self._server.in_flight())
+        yield in_flight
         rejected = dict(self._server.rejected())
         yield self._counter(
             contract.METRIC_REJECTED, "Inference requests that were turned away or given up.", "reason", rejected

@@ -14,9 +14,10 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
+if TYPE_CHECKING:
+    import aiohttp
 
 HANDED_OVER = "modelcycle-handed-over"
 """Header of a request that comes from a replica: it is scored where it arrives."""
@@ -75,6 +76,8 @@ class Peers:
 
     async def hand_over(self, peer: Address, rows: Sequence[Mapping[str, Any]]) -> list[str] | None:
         """What ``peer`` says of each row, or None when it can't be reached."""
+        import aiohttp  # a tenth of a second that a start need not wait for
+
         self._client = self._client or aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS))
         try:
             async with self._client.post(

@@ -130,10 +130,11 @@ fn pick(jobs: &mut VecDeque<Job>, now: Instant, most_rows: usize) -> Picked {
     let mut kept = Vec::new();
     let mut rows = 0;
     while let Some(job) = jobs.pop_front() {
-        if job.reply.is_closed() {
-            picked.cancelled += 1;
-        } else if job.deadline.is_some_and(|deadline| deadline < now) {
+        // Who is late may have been told so already, and be gone.
+        if job.deadline.is_some_and(|deadline| deadline < now) {
             picked.late.push(job);
+        } else if job.reply.is_closed() {
+            picked.cancelled += 1;
         } else if let Some(first) = picked.batch.first() {
             if rows + job.rows > most_rows {
                 kept.push(job);

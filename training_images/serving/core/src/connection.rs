@@ -27,6 +27,8 @@ pub struct Pace {
     deadline: Cell<Instant>,
     /// Since when the client takes nothing of its answer.
     stuck: Cell<Option<Instant>>,
+    /// It was late already when it was last looked at.
+    urged: Cell<bool>,
     /// The rest of a refused request is still to come.
     pub unread: Cell<bool>,
     /// The client is late: the connection ends now.
@@ -42,6 +44,7 @@ impl Pace {
             served: Cell::new(0),
             deadline: Cell::new(now + REQUEST),
             stuck: Cell::new(None),
+            urged: Cell::new(false),
             unread: Cell::new(false),
             cut: Notify::new(),
             last: Notify::new(),
@@ -60,10 +63,21 @@ impl Pace {
         self.deadline.set(now + IDLE);
     }
 
-    pub fn is_late(&self, now: Instant) -> bool {
+    fn is_late(&self, now: Instant) -> bool {
         let waits_for_us = self.busy.get() > 0;
         let is_stuck = self.stuck.get().is_some_and(|since| now > since + SEND);
         is_stuck || (!waits_for_us && now > self.deadline.get())
+    }
+
+    /// Asks a client that is late to come by another connection, as HTTP/2 can, and ends this one the next time.
+    pub fn urge(&self, now: Instant) {
+        if !self.is_late(now) {
+            self.urged.set(false);
+        } else if self.urged.replace(true) {
+            self.cut.notify_one();
+        } else {
+            self.last.notify_one();
+        }
     }
 }
 
@@ -188,6 +202,26 @@ mod tests {
         pace.stuck.set(Some(after(2000)));
         assert!(!pace.is_late(after(2030)));
         assert!(pace.is_late(after(2031)), "it does not read its answer");
+    }
+
+    #[test]
+    fn a_client_that_is_late_is_asked_before_it_is_cut_off() {
+        let start = Instant::now();
+        let pace = Pace::new(start);
+        let mut asked = told(&pace);
+        for (seconds, found) in [(1, (false, false)), (30, (true, false)), (31, (false, true))] {
+            pace.urge(start + Duration::from_secs(seconds));
+            assert_eq!(asked(), found, "{seconds}");
+        }
+    }
+
+    /// Says whether the client was asked to end, and whether it was cut off, since the last call.
+    fn told(pace: &Pace) -> impl FnMut() -> (bool, bool) {
+        let is_told = |notify: &Notify| {
+            let mut told = std::pin::pin!(notify.notified());
+            told.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_ready()
+        };
+        move || (is_told(&pace.last), is_told(&pace.cut))
     }
 
     #[test]

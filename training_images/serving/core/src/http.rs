@@ -14,10 +14,11 @@ use hyper::body::Incoming;
 use hyper::header::{
     CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use percent_encoding::percent_decode_str;
 
-use crate::connection::Pace;
+use crate::connection::{Pace, Turn};
+use crate::grpc;
 use crate::inference;
 use crate::json::{write_text, write_whole};
 use crate::limits::{Held, REQUEST};
@@ -73,20 +74,35 @@ impl Body for Payload {
 /// The response to any request at all: what goes wrong becomes a status and a message.
 pub async fn handle(worker: Rc<Worker>, pace: Rc<Pace>, request: Request<Incoming>) -> Response<Payload> {
     let turn = pace.begin();
+    let is_http2 = request.version() == Version::HTTP_2;
+    if grpc::is_grpc(&request) {
+        let response = grpc::handle(&worker, request).await;
+        if is_last(&worker, &turn) {
+            pace.last.notify_one();
+        }
+        return response;
+    }
     let mut response = match route(&worker, request).await {
         Ok(response) => response,
         Err(refused) => refused.response(&pace),
     };
-    let shared = &worker.shared;
-    if turn.number >= shared.limits.requests_per_connection || shared.state.is_draining() || pace.unread.get() {
-        response.headers_mut().insert(CONNECTION, CLOSE);
+    match is_last(&worker, &turn) || pace.unread.get() {
+        // In HTTP/2 it is said by a frame, not by a header.
+        true if is_http2 => pace.last.notify_one(),
+        true => drop(response.headers_mut().insert(CONNECTION, CLOSE)),
+        false => {}
     }
     response
 }
 
+/// Whether the client should come back by another connection.
+fn is_last(worker: &Worker, turn: &Turn) -> bool {
+    turn.number >= worker.shared.limits.requests_per_connection || worker.shared.state.is_draining()
+}
+
 /// A refusal, and whether the request's body was read to its end.
-struct Refused {
-    refusal: Refusal,
+pub struct Refused {
+    pub refusal: Refusal,
     unread: bool,
 }
 
@@ -127,7 +143,7 @@ async fn route(worker: &Rc<Worker>, request: Request<Incoming>) -> Result<Respon
     }
     let path = percent_decode_str(path).decode_utf8_lossy().into_owned();
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let unread = !request.body().is_end_stream();
+    let unread = is_long(&request);
     let refused = |status, message: String| Err(Refused { refusal: Refusal::new(status, message), unread });
     let method = request.method().clone();
     let get = |json: Result<String, Refusal>| {
@@ -206,17 +222,24 @@ pub fn sizes(spec: &Spec) -> impl Iterator<Item = i64> {
     spec.dims.iter().map(|dim| if let Dim::Fixed(size) = dim { *size } else { -1 })
 }
 
+/// Whether there is more to a request than is read and dropped for the sake of the next on its connection.
+fn is_long(request: &Request<Incoming>) -> bool {
+    const SHORT: u64 = 16 * 1024;
+    request.body().size_hint().upper().is_none_or(|length| length > SHORT)
+}
+
 fn only_post(request: &Request<Incoming>) -> Result<(), Refused> {
     if request.method() == Method::POST {
         return Ok(());
     }
     let message = format!("{} takes POST, not {}", request.uri().path(), request.method());
-    Err(Refused { refusal: Refusal::new(405, message), unread: !request.body().is_end_stream() })
+    Err(Refused { refusal: Refusal::new(405, message), unread: is_long(request) })
 }
 
 async fn infer(worker: &Rc<Worker>, request: Request<Incoming>) -> Result<Response<Payload>, Refused> {
     only_post(&request)?;
     let metrics = &worker.shared.metrics;
+    let _under_way = metrics.begin();
     let (head, body) = request.into_parts();
     let body = match read_body(worker, &head.headers, body).await {
         Ok(body) => body,
@@ -272,12 +295,13 @@ async fn feedback(worker: &Rc<Worker>, request: Request<Incoming>) -> Result<Res
 }
 
 /// A body, and its part of the memory that bodies may take.
-struct Whole {
-    bytes: Bytes,
+pub struct Whole {
+    pub bytes: Bytes,
     _held: Held,
 }
 
-async fn read_body(worker: &Worker, headers: &HeaderMap, body: Incoming) -> Result<Whole, Refused> {
+/// The body of a request, within the limits.
+pub async fn read_body(worker: &Worker, headers: &HeaderMap, body: Incoming) -> Result<Whole, Refused> {
     let limit = worker.shared.limits.body_bytes;
     let unread = !body.is_end_stream();
     let refused = |refusal| Err(Refused { refusal, unread });
@@ -324,7 +348,7 @@ async fn collect(worker: &Worker, mut body: Incoming, length: usize, limit: usiz
 }
 
 /// The next bytes of a body; `None` at its end.
-pub async fn next_part(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
+async fn next_part(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
     loop {
         match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
             None => return Ok(None),

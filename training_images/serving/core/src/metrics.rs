@@ -1,5 +1,6 @@
 //! What is counted of requests. Python reads it when Prometheus asks.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ impl Reason {
 pub struct Metrics {
     codes: Vec<AtomicU64>,
     rejected: [AtomicU64; Reason::ALL.len()],
-    pub in_flight: AtomicU64,
+    in_flight: AtomicU64,
     /// From a request's last byte to its answer.
     pub seconds: Distribution,
     /// From there to the run that it was a part of.
@@ -71,6 +72,16 @@ impl Metrics {
         }
     }
 
+    /// Counts a request that is under way, until what this gives is dropped.
+    pub fn begin(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Relaxed);
+        InFlight(self.clone())
+    }
+
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Relaxed)
+    }
+
     pub fn reject(&self, reason: Reason) {
         self.rejected[reason as usize].fetch_add(1, Relaxed);
     }
@@ -84,6 +95,15 @@ impl Metrics {
 
     pub fn rejected(&self) -> Vec<(&'static str, u64)> {
         Reason::ALL.iter().map(|reason| (reason.name(), self.rejected[*reason as usize].load(Relaxed))).collect()
+    }
+}
+
+/// An inference request under way, from its headers to its answer.
+pub struct InFlight(Arc<Metrics>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
     }
 }
 
@@ -140,6 +160,15 @@ mod tests {
         metrics.request(7, None);
         assert_eq!(metrics.codes(), [(200, 2), (413, 1)]);
         assert_eq!(metrics.seconds.cumulative().0.last(), Some(&(f64::INFINITY, 1)));
+    }
+
+    #[test]
+    fn requests_are_in_flight_until_they_end() {
+        let metrics = Arc::new(Metrics::default());
+        let both = (metrics.begin(), metrics.begin());
+        assert_eq!(metrics.in_flight(), 2);
+        drop(both);
+        assert_eq!(metrics.in_flight(), 0);
     }
 
     #[test]

@@ -193,6 +193,10 @@ impl Server {
         self.inner.shared.metrics.codes()
     }
 
+    fn in_flight(&self) -> u64 {
+        self.inner.shared.metrics.in_flight()
+    }
+
     fn rejected(&self) -> Vec<(&'static str, u64)> {
         self.inner.shared.metrics.rejected()
     }

@@ -19,18 +19,18 @@ impl Refusal {
 
     /// A client that is told to come back later is told when.
     pub fn retry_after(&self) -> Option<u32> {
-        matches!(self.status, 429 | 503).then_some(1)
+        (self.status == 503).then_some(1)
     }
 
     pub fn grpc_code(&self) -> u32 {
         match self.status {
-            400 | 413 | 415 => 3, // INVALID_ARGUMENT
-            404 => 5,             // NOT_FOUND
-            405 => 12,            // UNIMPLEMENTED
-            408 | 504 => 4,       // DEADLINE_EXCEEDED
-            429 => 8,             // RESOURCE_EXHAUSTED
-            503 => 14,            // UNAVAILABLE
-            _ => 13,              // INTERNAL
+            400 | 415 => 3, // INVALID_ARGUMENT
+            404 => 5,       // NOT_FOUND
+            405 => 12,      // UNIMPLEMENTED
+            408 | 504 => 4, // DEADLINE_EXCEEDED
+            413 => 8,       // RESOURCE_EXHAUSTED
+            503 => 14,      // UNAVAILABLE
+            _ => 13,        // INTERNAL
         }
     }
 }

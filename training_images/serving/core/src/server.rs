@@ -245,7 +245,7 @@ fn serve(
                 },
                 _ = reap.tick() => {
                     let now = Instant::now();
-                    worker.paces.borrow().iter().filter(|pace| pace.is_late(now)).for_each(|pace| pace.cut.notify_one());
+                    worker.paces.borrow().iter().for_each(|pace| pace.urge(now));
                     if !taking && worker.paces.borrow().is_empty() {
                         return;
                     }

@@ -1,0 +1,370 @@
+//! The gRPC interface: the Open Inference Protocol's `GRPCInferenceService`, on the port of HTTP.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Response, Version};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
+use prost::Message;
+
+use crate::answer::raw;
+use crate::contents;
+use crate::event_time::{self, EventTimes};
+use crate::http::{Payload, read_body, sizes};
+use crate::inference;
+use crate::parameters::{self, Urgency};
+use crate::protocol::{
+    Choice, INPUTS_FIELD, InferRequest, InferResponse, InferTensor, Live, ModelMetadata, ModelNamed, OUTPUTS_FIELD,
+    Parameter, Parameters, RAW_INPUTS_FIELD, RAW_OUTPUT_KEY, Ready, RequestedOutput, ServerMetadata, TensorMetadata,
+};
+use crate::refusal::Refusal;
+use crate::request::{MAX_OUTPUTS, no_output};
+use crate::server::{Shared, Worker};
+use crate::tensor::{Spec, Tensor};
+use crate::token;
+
+const SERVICE: &str = "/inference.GRPCInferenceService/";
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const TIMEOUT: &str = "grpc-timeout";
+/// Before each message: whether it is compressed, and its length.
+const PREFIX: usize = 5;
+
+/// Whether a request is gRPC's.
+pub fn is_grpc(request: &Request<Incoming>) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    request.version() == Version::HTTP_2 && kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
+}
+
+/// The response to any call at all.
+pub async fn handle(worker: &Rc<Worker>, request: Request<Incoming>) -> Response<Payload> {
+    match call(worker, request).await {
+        Ok(parts) => {
+            let trailers = HeaderMap::from_iter([(STATUS, HeaderValue::from_static("0"))]);
+            respond(Payload::of(parts).with_trailers(trailers))
+        }
+        Err(refusal) => {
+            let mut response = respond(Payload::default());
+            response.headers_mut().insert(STATUS, HeaderValue::from(refusal.grpc_code()));
+            let message = utf8_percent_encode(&refusal.message, CONTROLS).to_string();
+            if let Ok(message) = HeaderValue::from_str(&message) {
+                response.headers_mut().insert(MESSAGE, message);
+            }
+            response
+        }
+    }
+}
+
+fn respond(payload: Payload) -> Response<Payload> {
+    let mut response = Response::new(payload);
+    response.headers_mut().insert(CONTENT_TYPE, GRPC);
+    response
+}
+
+async fn call(worker: &Rc<Worker>, request: Request<Incoming>) -> Result<Vec<Bytes>, Refusal> {
+    let (head, body) = request.into_parts();
+    let method = head.uri.path().strip_prefix(SERVICE).unwrap_or_default().to_owned();
+    let is_inference = method == "ModelInfer";
+    let shared = &worker.shared;
+    let _under_way = is_inference.then(|| shared.metrics.begin());
+    let body = read_body(worker, &head.headers, body).await.map_err(|refused| refused.refusal);
+    let body = body.inspect_err(|refusal| {
+        if is_inference {
+            shared.metrics.request(refusal.status, None);
+        }
+    })?;
+    let started = Instant::now();
+    if is_inference {
+        let answered = infer(worker, &head.headers, &body.bytes, started).await;
+        let code = answered.as_ref().map_or_else(|refusal| refusal.status, |_| 200);
+        shared.metrics.request(code, Some(started.elapsed()));
+        return answered;
+    }
+    let message = match method.as_str() {
+        "ServerLive" => framed(&Live { live: true }),
+        "ServerReady" => framed(&Ready { ready: shared.state.check_ready().is_ok() }),
+        "ServerMetadata" => framed(&ServerMetadata {
+            name: "modelcycle".to_owned(),
+            version: "v2".to_owned(),
+            extensions: vec!["binary_tensor_data".to_owned()],
+        }),
+        "ModelReady" => {
+            let asked = ModelNamed::decode(unframed(&body.bytes)?).map_err(malformed)?;
+            check_model(shared, &asked.name, &asked.version)?;
+            framed(&Ready { ready: shared.state.check_ready().is_ok() })
+        }
+        "ModelMetadata" => {
+            let asked = ModelNamed::decode(unframed(&body.bytes)?).map_err(malformed)?;
+            check_model(shared, &asked.name, &asked.version)?;
+            framed(&ModelMetadata {
+                name: shared.model.clone(),
+                versions: vec![shared.version.clone()],
+                platform: "onnxruntime_onnx".to_owned(),
+                inputs: shared.engine.inputs.iter().map(described).collect(),
+                outputs: shared.engine.outputs.iter().map(described).collect(),
+            })
+        }
+        _ => return Err(Refusal::new(405, format!("{} is not served; {SERVICE}ModelInfer is", head.uri.path()))),
+    };
+    Ok(vec![message])
+}
+
+fn malformed(error: prost::DecodeError) -> Refusal {
+    Refusal::bad(format!("message: {error}"))
+}
+
+fn described(spec: &Spec) -> TensorMetadata {
+    TensorMetadata { name: spec.name.clone(), datatype: spec.datatype.name().to_owned(), shape: sizes(spec).collect() }
+}
+
+fn check_model(shared: &Shared, name: &str, version: &str) -> Result<(), Refusal> {
+    if name != shared.model {
+        return Err(Refusal::new(404, format!("model '{name}' is not served here; {} is", shared.model)));
+    }
+    if !version.is_empty() && version != shared.version {
+        return Err(Refusal::new(404, format!("version '{version}' is not served here; {} is", shared.version)));
+    }
+    Ok(())
+}
+
+/// A message with its prefix.
+fn framed(message: &impl Message) -> Bytes {
+    let mut out = prefix(message.encoded_len());
+    message.encode_raw(&mut out);
+    out.into()
+}
+
+fn prefix(length: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(PREFIX + length);
+    out.push(0);
+    out.extend_from_slice(&(length as u32).to_be_bytes());
+    out
+}
+
+/// The one message of a call.
+fn unframed(body: &Bytes) -> Result<Bytes, Refusal> {
+    match body.as_ref() {
+        [0, a, b, c, d, rest @ ..] if u32::from_be_bytes([*a, *b, *c, *d]) as usize == rest.len() => {
+            Ok(body.slice(PREFIX..))
+        }
+        [1, ..] => Err(Refusal::new(415, "message: send it as it is, not compressed")),
+        _ => Err(Refusal::bad("message: is not whole")),
+    }
+}
+
+async fn infer(
+    worker: &Rc<Worker>,
+    headers: &HeaderMap,
+    body: &Bytes,
+    started: Instant,
+) -> Result<Vec<Bytes>, Refusal> {
+    let shared = &worker.shared;
+    let message = unframed(body)?;
+    check_count(&message, shared.engine.inputs.len())?;
+    let asked = InferRequest::decode(message).map_err(malformed)?;
+    check_model(shared, &asked.model_name, &asked.model_version)?;
+    let wanted = outputs(&asked.outputs, &shared.engine.outputs)?;
+    let mut urgency = urgency(&asked.parameters)?;
+    let patience = headers.get(TIMEOUT).and_then(|timeout| patience(timeout.as_bytes()));
+    urgency.timeout = [urgency.timeout, patience].into_iter().flatten().min();
+    let inputs = contents::read(&asked.inputs, &asked.raw_inputs, &shared.engine.inputs)?;
+    let rows = inputs.first().map_or(1, Tensor::rows);
+    let times = event_times(asked.parameters.get("event_time"), rows, inference::now())?;
+    let answers = inference::run(worker, inputs, rows, urgency, started).await?;
+    let tokens = inference::sign(worker, &answers, rows, &times);
+    let response = InferResponse {
+        model_name: shared.model.clone(),
+        model_version: shared.version.clone(),
+        id: asked.id,
+        parameters: signed(&tokens),
+        outputs: wanted.iter().map(|place| headed(&shared.engine.outputs[*place], &answers[*place])).collect(),
+    };
+    Ok(with_raw(&response, wanted.iter().map(|place| raw(&answers[*place])).collect()))
+}
+
+/// Looks for more tensors than the model has before any is made: two bytes of a message would take hundreds of memory.
+fn check_count(message: &Bytes, most: usize) -> Result<(), Refusal> {
+    use prost::encoding::{DecodeContext, decode_key, skip_field};
+    const OF_TENSORS: [u32; 3] = [INPUTS_FIELD, OUTPUTS_FIELD, RAW_INPUTS_FIELD];
+    let mut rest = message.clone();
+    let mut counts = [0; OF_TENSORS.len()];
+    while !rest.is_empty() {
+        let (field, kind) = decode_key(&mut rest).map_err(malformed)?;
+        skip_field(kind, field, &mut rest, DecodeContext::default()).map_err(malformed)?;
+        if let Some(place) = OF_TENSORS.iter().position(|one| *one == field) {
+            counts[place] += 1;
+            let allowed = if field == OUTPUTS_FIELD { MAX_OUTPUTS } else { most };
+            if counts[place] > allowed {
+                return Err(Refusal::bad(format!("message: has more than {allowed} tensors in its field {field}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Tokens of rows, separated by commas, since a parameter can be no list.
+fn signed(tokens: &[[u8; token::LENGTH]]) -> Parameters {
+    if tokens.is_empty() {
+        return Parameters::new();
+    }
+    let text = String::from_utf8_lossy(&tokens.join(&b',')).into_owned();
+    let parameter = Parameter { choice: Some(Choice::Text(text)) };
+    Parameters::from([("feedback_token".to_owned(), parameter)])
+}
+
+fn headed(spec: &Spec, answer: &Tensor) -> InferTensor {
+    InferTensor {
+        name: spec.name.clone(),
+        datatype: spec.datatype.name().to_owned(),
+        shape: answer.shape.clone(),
+        ..InferTensor::default()
+    }
+}
+
+/// An answer with the bytes of its outputs, which are sent from where they are.
+fn with_raw(response: &InferResponse, outputs: Vec<Bytes>) -> Vec<Bytes> {
+    let heads: Vec<Vec<u8>> = outputs
+        .iter()
+        .map(|output| {
+            let mut head = vec![RAW_OUTPUT_KEY];
+            prost::encoding::encode_varint(output.len() as u64, &mut head);
+            head
+        })
+        .collect();
+    let raw: usize = outputs.iter().zip(&heads).map(|(output, head)| output.len() + head.len()).sum();
+    let mut first = prefix(response.encoded_len() + raw);
+    response.encode_raw(&mut first);
+    let mut parts = Vec::with_capacity(2 * outputs.len() + 1);
+    for (head, output) in heads.into_iter().zip(outputs) {
+        first.extend_from_slice(&head);
+        parts.extend([Bytes::from(std::mem::take(&mut first)), output]);
+    }
+    parts.push(first.into());
+    parts
+}
+
+fn outputs(asked: &[RequestedOutput], specs: &[Spec]) -> Result<Vec<usize>, Refusal> {
+    if asked.is_empty() {
+        return Ok((0..specs.len()).collect());
+    }
+    let place = |(place, output): (usize, &RequestedOutput)| {
+        if let Some(name) =
+            ["classification", "shared_memory_region"].into_iter().find(|name| output.parameters.contains_key(*name))
+        {
+            return Err(Refusal::bad(format!("outputs[{place}].parameters: {name} is not served")));
+        }
+        let found = specs.iter().position(|spec| spec.name == output.name);
+        found.ok_or_else(|| no_output(place, &format!("'{}'", output.name), specs))
+    };
+    asked.iter().enumerate().map(place).collect()
+}
+
+fn urgency(parameters: &Parameters) -> Result<Urgency, Refusal> {
+    let mut found = Urgency::default();
+    if let Some(sent) = parameters.get("priority") {
+        found.priority = parameters::priority(whole(sent))?;
+    }
+    if let Some(sent) = parameters.get("timeout") {
+        found.timeout = parameters::timeout(whole(sent))?;
+    }
+    Ok(found)
+}
+
+fn whole(parameter: &Parameter) -> Option<i128> {
+    match parameter.choice {
+        Some(Choice::Int64(value)) => Some(value.into()),
+        Some(Choice::Uint64(value)) => Some(value.into()),
+        _ => None,
+    }
+}
+
+/// The time of gRPC's own header: digits and a unit.
+fn patience(timeout: &[u8]) -> Option<Duration> {
+    let (unit, digits) = timeout.split_last()?;
+    if digits.is_empty() || digits.len() > 8 {
+        return None;
+    }
+    let value: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    match unit {
+        b'H' => Some(Duration::from_secs(value * 3600)),
+        b'M' => Some(Duration::from_secs(value * 60)),
+        b'S' => Some(Duration::from_secs(value)),
+        b'm' => Some(Duration::from_millis(value)),
+        b'u' => Some(Duration::from_micros(value)),
+        b'n' => Some(Duration::from_nanos(value)),
+        _ => None,
+    }
+}
+
+/// One text for all rows, or as many as there are rows, separated by commas.
+fn event_times(sent: Option<&Parameter>, rows: usize, now: i64) -> Result<EventTimes, Refusal> {
+    let text = match sent.map(|parameter| &parameter.choice) {
+        None => return Ok(EventTimes::One(now)),
+        Some(Some(Choice::Text(text))) => text,
+        Some(_) => return Err(Refusal::bad("parameters.event_time: must be a text")),
+    };
+    let times = text.split(',').take(rows + 1).map(|one| event_time::read(one.trim(), now));
+    let times = times.collect::<Result<Vec<_>, _>>()?;
+    match times.as_slice() {
+        [one] => Ok(EventTimes::One(*one)),
+        all if all.len() == rows => Ok(EventTimes::Each(times)),
+        _ => Err(Refusal::bad(format!("parameters.event_time: must be one time, or {rows} separated by commas"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_one_message() {
+        let response = InferResponse { model_name: "m".to_owned(), ..InferResponse::default() };
+        let parts = with_raw(&response, vec![Bytes::from_static(b"abc"), Bytes::new()]);
+        let whole = Bytes::from(parts.concat());
+        assert_eq!(unframed(&whole), Ok(Bytes::from_static(b"\x0a\x01m\x32\x03abc\x32\x00")));
+        assert_eq!(parts[1].as_ptr(), b"abc".as_ptr().cast(), "the output is where it was");
+    }
+
+    #[test]
+    fn tensors_are_counted_before_they_are_made() {
+        let request = |inputs| InferRequest { inputs: vec![InferTensor::default(); inputs], ..InferRequest::default() };
+        assert!(check_count(&request(2).encode_to_vec().into(), 2).is_ok());
+        let wrong = check_count(&request(3).encode_to_vec().into(), 2).unwrap_err();
+        assert_eq!(wrong.message, "message: has more than 2 tensors in its field 5");
+        assert!(check_count(&Bytes::from_static(b"\xff\xff"), 2).is_err());
+    }
+
+    #[test]
+    fn messages_that_are_not_whole() {
+        for (body, status) in [(&b""[..], 400), (b"\0\0\0\0\x02a", 400), (b"\x01\0\0\0\0", 415)] {
+            assert_eq!(unframed(&Bytes::from_static(body)).unwrap_err().status, status);
+        }
+    }
+
+    #[test]
+    fn how_long_a_client_waits() {
+        assert_eq!(patience(b"100m"), Some(Duration::from_millis(100)));
+        assert_eq!(patience(b"2H"), Some(Duration::from_secs(7200)));
+        for wrong in [&b""[..], b"m", b"1", b"123456789S", b"-1S", b"1x"] {
+            assert_eq!(patience(wrong), None);
+        }
+    }
+
+    #[test]
+    fn event_times_of_rows() {
+        let text = |text: &str| Parameter { choice: Some(Choice::Text(text.to_owned())) };
+        let day = "2008-09-15T00:00:00Z";
+        let time = 1_221_436_800_000_000_000;
+        assert_eq!(event_times(None, 2, 7), Ok(EventTimes::One(7)));
+        assert_eq!(event_times(Some(&text(day)), 2, time), Ok(EventTimes::One(time)));
+        let both = text(&format!("{day}, {day}"));
+        assert_eq!(event_times(Some(&both), 2, time), Ok(EventTimes::Each(vec![time, time])));
+        assert!(event_times(Some(&both), 3, time).is_err());
+        assert!(event_times(Some(&Parameter { choice: Some(Choice::Bool(true)) }), 1, time).is_err());
+    }
+}
