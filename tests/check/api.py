@@ -128,7 +128,7 @@ class ViewCache(Cache):
                 self.believed[slot] = Believed(number, OLD)
         for believed in self.believed.values():
             entry = _entry(believed)
-            self._store(entry, entry.view)
+            self._store(entry, entry.view, None)
 
     def put(self, kind: Kind, raw: Manifest) -> bool:
         metadata = raw["metadata"]

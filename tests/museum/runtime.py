@@ -124,7 +124,7 @@ def runs_effects_of_one_side_by_side(patch: Patch) -> None:
 
     def each(self: EffectRunner, key: Any, uid: str, asked: Any) -> None:
         for effect in asked:
-            self._running.pop(uid, None)
+            self._running.discard(uid)
             request(self, key, uid, [effect])
 
     patch.setattr(EffectRunner, "request", each)

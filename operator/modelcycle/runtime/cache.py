@@ -127,11 +127,13 @@ class Cache:
             return False
         earlier = before.view if before is not None else None
         view = view_of(kind, raw, earlier)
+        stored = earlier
         if earlier is not None and earlier.uid != view.uid:
             self._drop(kind.name, earlier)
+            stored = None
         kept = folded(raw) if is_folded(view, is_new=before is None) else view
         entry = Entry(kind, kept, version, edition(kind, metadata))
-        self._store(entry, view)
+        self._store(entry, view, stored)
         if before is not None and (earlier, before.generation) == (view, entry.generation):
             return False
         self._changed(kind.name, view)
@@ -163,15 +165,15 @@ class Cache:
             if (within, name) not in listed and not _is_newer(entry.version, version)
         ]
 
-    def _store(self, entry: Entry, view: View) -> None:
+    def _store(self, entry: Entry, view: View, before: View | None) -> None:
+        """``before``: the view of what is there under this name, read once already."""
         kind = entry.kind.name
         key = Key(kind, view.namespace, view.name)
         names = self._entries.setdefault((kind, view.namespace), {})
-        before = names[view.name].view if view.name in names else None
         names[view.name] = entry
         if before is None:
             self._metrics.cached.labels(kind).inc()
-        elif (before.uid, _owners(before)) == (view.uid, _owners(view)):
+        elif _owners(before) == _owners(view):
             return
         else:
             self._unlink(key, before)

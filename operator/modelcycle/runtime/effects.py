@@ -71,7 +71,7 @@ class EffectRunner:
         self._enqueue = enqueue
         self._clock = clock
         self._metrics = metrics
-        self._running: dict[str, _Run] = {}  # by uid, or waiting for a place
+        self._running: set[str] = set()  # uids, of those too that wait for a place
         self._tasks: set[asyncio.Task[None]] = set()
         self._lines: dict[object, _Line] = {}
         self._numbers = itertools.count()
@@ -142,7 +142,7 @@ class EffectRunner:
 
     def _wait(self, run: _Run) -> None:
         """For a place where its next effect goes. No task before it has one: thousands of them would be heavy."""
-        self._running[run.uid] = run
+        self._running.add(run.uid)
         place = _place(run.effects[0])
         line = self._lines.setdefault(place, _Line(AT_ENDPOINT if place[1] else IN_CLUSTER))
         heapq.heappush(line.waiting, (-self._book.count(run.uid), next(self._numbers), run))
@@ -162,12 +162,12 @@ class EffectRunner:
             self._book.store(run.uid, effect, await self._carried_out(run.key, run.uid, effect))
         except Fenced:
             LOG.info("%s: effects are left to the leader", run.key)
-            del self._running[run.uid]
+            self._running.discard(run.uid)
         else:
             if others:
                 self._wait(replace(run, effects=tuple(others)))
             else:
-                del self._running[run.uid]
+                self._running.discard(run.uid)
             self._enqueue(run.key)
         finally:
             line.free += 1
