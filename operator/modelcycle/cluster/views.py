@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+import orjson
+from pydantic import TypeAdapter, ValidationError
 
 from modelcycle.api.v1alpha1.common import GROUP, ApiModel
 from modelcycle.api.v1alpha1.deployment import DeploymentSpec, DeploymentStatus
@@ -43,6 +44,36 @@ def view_of(kind: Kind, raw: Manifest, before: View | None = None) -> View:
     if kind.name in _CHILD_VIEWS:
         return _CHILD_VIEWS[kind.name](raw)
     return ObjectView(api_version=kind.api_version, kind=kind.name, **_child(raw))
+
+
+def view_type(kind: Kind) -> type[View]:
+    """What ``view_of`` gives for this kind."""
+    return Resource if kind.name in _MODELS else _CHILD_TYPES.get(kind.name, ObjectView)
+
+
+def subject_of(view: View) -> str | None:
+    """What a resource is about, and others of its kind may be too: the model it serves, the deployment it watches."""
+    spec = view.spec if isinstance(view, Resource) else None
+    if isinstance(spec, DeploymentSpec):
+        return spec.model.name
+    return spec.deployment.name if isinstance(spec, RetrainSpec) else None
+
+
+# --- views as JSON ---------------------------------------------------------------------------------------------------
+def folded(view: View, raw: Manifest) -> bytes:
+    """The JSON that ``unfolded`` reads: a few small objects instead of tens of them. ``raw``: what it is a view of."""
+    kept: object = view
+    if isinstance(view, Resource):
+        metadata = {name: value for name, value in raw["metadata"].items() if name != "managedFields"}
+        kept = {"metadata": metadata, "spec": raw.get("spec"), "status": raw.get("status")}
+    written = orjson.dumps(kept)
+    return memoryview(written).tobytes()  # a copy: the buffer that it was written to stays as large as it grew, 8 KiB
+
+
+def unfolded(kind: Kind, kept: bytes) -> View:
+    if kind.name in _FOLDED_CHILDREN:
+        return _FOLDED_CHILDREN[kind.name].validate_json(kept)
+    return view_of(kind, orjson.loads(kept))
 
 
 # --- our own kinds ---------------------------------------------------------------------------------------------------
@@ -155,7 +186,7 @@ def pod_view(raw: Manifest) -> PodView:
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
-        labels=metadata.get("labels") or {},
+        labels=_our_labels(metadata.get("labels") or {}),
         created=_created(raw),
         phase=status.get("phase", "Pending"),
         ready=_is_true(conditions, "Ready"),
@@ -231,8 +262,17 @@ def _clipped(text: str | None) -> str | None:
     return clip(text, MESSAGE_BYTES) if text else None
 
 
+_FOLDED_CHILDREN: Mapping[str, TypeAdapter[JobView] | TypeAdapter[PodView]] = {
+    kinds.JOB.name: TypeAdapter(JobView),
+    kinds.POD.name: TypeAdapter(PodView),
+}
 _CHILD_VIEWS: Mapping[str, Callable[[Manifest], View]] = {
     kinds.JOB.name: job_view,
     kinds.POD.name: pod_view,
     kinds.DEPLOYMENT.name: deployment_view,
+}
+_CHILD_TYPES: Mapping[str, type[View]] = {
+    kinds.JOB.name: JobView,
+    kinds.POD.name: PodView,
+    kinds.DEPLOYMENT.name: DeploymentView,
 }

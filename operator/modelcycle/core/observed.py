@@ -151,6 +151,7 @@ class Observed(Generic[SpecT, StatusT]):
     """One resource with its children (found by ``LABEL_OWNER_UID``), outside facts and results of effects.
 
     ``since``: when this operator looked at it for the first time; None: when it was made.
+    ``rush``: many others were looked at for the first time just now, so that what is over soon is not worth a write.
     """
 
     resource: Resource[SpecT, StatusT]
@@ -162,3 +163,4 @@ class Observed(Generic[SpecT, StatusT]):
     outcomes: Outcomes = field(default_factory=dict)
     facts: Facts = field(default_factory=dict)
     since: datetime | None = None
+    rush: bool = False

@@ -64,10 +64,8 @@ class DeploymentDomain:
         """
         if kind != self.kind or not isinstance(view, Resource) or view.invalid:
             return ()
-        others = (one for one in cache.in_namespace(kind, view.namespace) if one.uid != view.uid and not one.invalid)
-        return tuple(
-            Key(kind, one.namespace, one.name) for one in others if one.spec.model.name == view.spec.model.name
-        )
+        others = cache.about(kind, view.namespace, view.spec.model.name)
+        return tuple(Key(kind, one.namespace, one.name) for one in others if one.uid != view.uid)
 
 
 DOMAIN = DeploymentDomain()

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from modelcycle import constants as names
 from modelcycle.cluster.views import View
 from modelcycle.core.observed import JobView, Observed, PodView, Resource
 from modelcycle.core.plan import Facts, Outcomes, Plan, Ref
@@ -26,9 +25,7 @@ class RetrainDomain:
     ) -> PolicyObserved:
         watched = resource.spec.deployment.name if not resource.invalid else ""
         siblings = tuple(
-            other
-            for other in cache.in_namespace(self.kind, resource.namespace)
-            if other.uid != resource.uid and not other.invalid and other.spec.deployment.name == watched
+            other for other in cache.about(self.kind, resource.namespace, watched) if other.uid != resource.uid
         )
         return PolicyObserved(
             resource=resource,
@@ -52,22 +49,12 @@ class RetrainDomain:
         return decide(observed, now)
 
     def concerned(self, kind: str, view: View, cache: CacheReader) -> Iterable[Key]:
-        """A deployment concerns the policies that watch it, a policy its siblings, a training its policy."""
-        if not isinstance(view, Resource):
-            return ()
-        policies = cache.in_namespace(self.kind, view.namespace)
-        return tuple(Key(self.kind, p.namespace, p.name) for p in policies if _concerns(kind, view, p))
-
-
-def _concerns(kind: str, view: Resource[Any, Any], policy: Resource[Any, Any]) -> bool:
-    if kind == "ModelTraining":
-        return view.labels.get(names.LABEL_POLICY_UID) == policy.uid
-    if policy.invalid:
-        return False
-    if kind == "ModelDeployment":
-        return bool(policy.spec.deployment.name == view.name)
-    same = kind == "RetrainPolicy" and not view.invalid and policy.uid != view.uid
-    return bool(same and view.spec.deployment.name == policy.spec.deployment.name)
+        """A deployment concerns those that watch it, a policy its siblings; a training has the label of its policy."""
+        watched = view.name if kind == "ModelDeployment" else None
+        if kind == self.kind and isinstance(view, Resource) and not view.invalid:
+            watched = view.spec.deployment.name
+        policies = cache.about(self.kind, view.namespace, watched) if watched is not None else ()
+        return tuple(Key(self.kind, one.namespace, one.name) for one in policies if one.uid != view.uid)
 
 
 DOMAIN = RetrainDomain()

@@ -10,13 +10,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
-import orjson
-
 from modelcycle.cluster.kinds import OURS, SERVICE, Kind
-from modelcycle.cluster.views import View, view_of
+from modelcycle.cluster.views import View, folded, subject_of, unfolded, view_of, view_type
 from modelcycle.constants import LABEL_OWNER_UID, LABEL_POLICY_UID
 from modelcycle.core.conditions import ending
-from modelcycle.core.observed import Resource
+from modelcycle.core.observed import JobView, PodView, Resource
 from modelcycle.core.plan import Manifest
 from modelcycle.runtime.metrics import Metrics
 from modelcycle.runtime.ports import Key, ViewT
@@ -25,6 +23,7 @@ OWNER_LABELS = (LABEL_OWNER_UID, LABEL_POLICY_UID)
 TOMBSTONES = 20_000
 _OUR_KINDS = frozenset(kind.name for kind in OURS)
 Named = tuple[str, str]  # namespace and name
+Link = str | tuple[str, str, str]  # the uid of an owner; or kind, namespace and subject
 Changed = Callable[[str, View], None]
 
 
@@ -42,7 +41,7 @@ class Entry:
 
     @property
     def view(self) -> View:
-        return view_of(self.kind, orjson.loads(self.kept)) if isinstance(self.kept, bytes) else self.kept
+        return unfolded(self.kind, self.kept) if isinstance(self.kept, bytes) else self.kept
 
 
 def is_folded(view: View, *, is_new: bool) -> bool:
@@ -50,15 +49,13 @@ def is_folded(view: View, *, is_new: bool) -> bool:
 
     Thousands of both may lie about, and a view, with all its models, is four times as large.
     """
+    if isinstance(view, JobView):
+        return view.complete or view.failed
+    if isinstance(view, PodView):
+        return view.phase in ("Succeeded", "Failed")
     if not isinstance(view, Resource) or view.status is None:
         return False
     return ending(view.status.conditions) is not None or (is_new and not view.status.conditions)
-
-
-def folded(raw: Manifest) -> bytes:
-    metadata = {name: value for name, value in raw["metadata"].items() if name != "managedFields"}
-    written = orjson.dumps({"metadata": metadata, "spec": raw.get("spec"), "status": raw.get("status")})
-    return memoryview(written).tobytes()  # a copy: the buffer that it was written to stays as large as it grew, 8 KiB
 
 
 def edition(kind: Kind, metadata: Manifest) -> int:
@@ -79,7 +76,7 @@ class Cache:
         self._changed = changed
         self._metrics = metrics
         self._entries: dict[tuple[str, str], dict[str, Entry]] = {}
-        self._owned: dict[str, set[Key]] = {}
+        self._linked: dict[Link, set[Key]] = {}
         self._resources: dict[str, Key] = {}
         # A uid never comes back: whatever is told of it after its end is an old story.
         self._gone: OrderedDict[str, None] = OrderedDict()
@@ -95,15 +92,17 @@ class Cache:
         return view if isinstance(view, type_) else None
 
     def owned(self, type_: type[ViewT], uid: str) -> tuple[ViewT, ...]:
-        keys = sorted(self._owned.get(uid, ()))
-        entries = (self._entries[key.kind, key.namespace][key.name] for key in keys)
-        # No view is made of JSON, which is a resource of ours, for nothing.
-        views = (entry.view for entry in entries if type_ is Resource or not isinstance(entry.kept, bytes))
+        # No view of another kind is made of JSON for nothing.
+        views = (entry.view for entry in self._found(uid) if issubclass(view_type(entry.kind), type_))
         return tuple(view for view in views if isinstance(view, type_))
 
-    def in_namespace(self, kind: str, namespace: str) -> tuple[Resource, ...]:  # type: ignore[type-arg]
-        views = (entry.view for _, entry in sorted(self._entries.get((kind, namespace), {}).items()))
-        return tuple(view for view in views if isinstance(view, Resource))
+    def about(self, kind: str, namespace: str, subject: str) -> tuple[Resource, ...]:  # type: ignore[type-arg]
+        views = (entry.view for entry in self._found((kind, namespace, subject)))
+        return tuple(view for view in views if isinstance(view, Resource) and not view.invalid)
+
+    def _found(self, link: Link) -> Iterator[Entry]:
+        for key in sorted(self._linked.get(link, ())):
+            yield self._entries[key.kind, key.namespace][key.name]
 
     def entry(self, kind: str, namespace: str, name: str) -> Entry | None:
         return self._entries.get((kind, namespace), {}).get(name)
@@ -131,7 +130,7 @@ class Cache:
         if earlier is not None and earlier.uid != view.uid:
             self._drop(kind.name, earlier)
             stored = None
-        kept = folded(raw) if is_folded(view, is_new=before is None) else view
+        kept = folded(view, raw) if is_folded(view, is_new=before is None) else view
         entry = Entry(kind, kept, version, edition(kind, metadata))
         self._store(entry, view, stored)
         if before is not None and (earlier, before.generation) == (view, entry.generation):
@@ -173,12 +172,12 @@ class Cache:
         names[view.name] = entry
         if before is None:
             self._metrics.cached.labels(kind).inc()
-        elif _owners(before) == _owners(view):
+        elif _links(kind, before) == _links(kind, view):
             return
         else:
             self._unlink(key, before)
-        for uid in _owners(view):
-            self._owned.setdefault(uid, set()).add(key)
+        for link in _links(kind, view):
+            self._linked.setdefault(link, set()).add(key)
         if kind in _OUR_KINDS:
             self._resources[view.uid] = key
 
@@ -191,11 +190,11 @@ class Cache:
         self._metrics.cached.labels(kind).dec()
 
     def _unlink(self, key: Key, view: View) -> None:
-        for uid in _owners(view):
-            owned = self._owned.get(uid, set())
-            owned.discard(key)
-            if not owned:
-                self._owned.pop(uid, None)
+        for link in _links(key.kind, view):
+            linked = self._linked.get(link, set())
+            linked.discard(key)
+            if not linked:
+                self._linked.pop(link, None)
         self._resources.pop(view.uid, None)
 
     def _bury(self, uid: str) -> None:
@@ -204,8 +203,11 @@ class Cache:
             self._gone.popitem(last=False)
 
 
-def _owners(view: View) -> list[str]:
-    return [view.labels[label] for label in OWNER_LABELS if label in view.labels]
+def _links(kind: str, view: View) -> list[Link]:
+    """What it is found by."""
+    owners: list[Link] = [view.labels[label] for label in OWNER_LABELS if label in view.labels]
+    about = subject_of(view)
+    return owners if about is None else [*owners, (kind, view.namespace, about)]
 
 
 def _number(version: str | None) -> int | None:

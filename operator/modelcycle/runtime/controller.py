@@ -28,6 +28,7 @@ from modelcycle.runtime.outcomes import OutcomeBook
 from modelcycle.runtime.ports import Domain, Key
 from modelcycle.runtime.queue import WorkQueue
 from modelcycle.runtime.recorder import Recorder
+from modelcycle.runtime.rush import Rush
 from modelcycle.settings import Settings
 
 LOG = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Controller:
         self._parts = parts
         self._kind = KINDS[domain.kind]
         self._lives: dict[Key, _Life] = {}
+        self._rush = Rush()
         self._failing: dict[Key, str] = {}
         self._terminating: dict[Key, str] = {}  # uid of what goes with its namespace
 
@@ -103,8 +105,9 @@ class Controller:
         await parts.actor.confirm(self._kind, resource, domain.expected(resource))
         outcomes, facts = parts.outcomes.of(resource.uid), parts.facts.of(key)
         seen = domain.observe(resource, parts.cache, outcomes, facts, parts.settings)
-        observed = replace(seen, since=self._lives[key].since)
-        plan = domain.decide(observed, parts.clock())
+        now = parts.clock()
+        observed = replace(seen, since=self._lives[key].since, rush=self._rush.is_on(now))
+        plan = domain.decide(observed, now)
         parts.facts.subscribe(key, plan.facts)
         return plan
 
@@ -208,7 +211,9 @@ class Controller:
             self.queue.forget(key)
             self._parts.forgotten(key)
         if resource is not None:
-            self._lives[key] = _Life(resource.uid, self._parts.clock())
+            now = self._parts.clock()
+            self._lives[key] = _Life(resource.uid, now)
+            self._rush.came(now)
 
 
 def _error_event(error: ModelcycleError) -> Event:

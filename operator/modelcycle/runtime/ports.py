@@ -51,8 +51,8 @@ class CacheReader(Protocol):
         type of its own.
         """
 
-    def in_namespace(self, kind: str, namespace: str) -> tuple[Resource[Any, Any], ...]:
-        """All of our resources of ``kind`` in ``namespace``, sorted by name."""
+    def about(self, kind: str, namespace: str, subject: str) -> tuple[Resource[Any, Any], ...]:
+        """ModelDeployments of a model, or RetrainPolicies of a deployment, by name; none that is invalid."""
 
 
 class Domain(Protocol):

@@ -11,6 +11,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable
 
+from modelcycle.runtime.alarms import Alarms
 from modelcycle.runtime.metrics import Metrics
 from modelcycle.runtime.ports import Key
 
@@ -45,7 +46,7 @@ class WorkQueue:
         self._working: dict[Key, float] = {}
         self._again: set[Key] = set()
         self._failures: dict[Key, int] = {}
-        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._alarms = Alarms(self.add)
         self._is_open = False
         self._taken = 0
         self._ready = asyncio.Event()
@@ -72,11 +73,10 @@ class WorkQueue:
 
     def look_again(self, key: Key, seconds: float | None) -> None:
         """Add ``key`` in ``seconds``, instead of what was asked for it before; None: only when something happens."""
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            timer.cancel()
-        if seconds is not None:
-            self._timers[key] = asyncio.get_running_loop().call_later(max(0.0, seconds), self._due, key)
+        if seconds is None:
+            self._alarms.clear(key)
+        else:
+            self._alarms.set(key, seconds)
 
     def retry(self, key: Key, after: float | None = None) -> float:
         """Add ``key`` again after its backoff, or after ``after`` if that is longer. Returns the seconds."""
@@ -150,10 +150,6 @@ class WorkQueue:
         if self._taken % FAIR_SHARE == 0:
             return min(lines, key=lambda line: next(iter(line.values())))
         return self._going if len(self._going) >= CROWD else lines[0]
-
-    def _due(self, key: Key) -> None:
-        del self._timers[key]
-        self.add(key)
 
     @staticmethod
     def _now() -> float:

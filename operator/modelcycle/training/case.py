@@ -21,16 +21,21 @@ MOMENT_TO_REGISTER = timedelta(seconds=10)
 MOMENT_TO_START = timedelta(seconds=10)
 MOMENT_TO_RUN = timedelta(seconds=5)
 MOMENT_TO_END = timedelta(seconds=30)  # from the end of its pod to that of its Job
+MOMENT_IN_A_RUSH = timedelta(seconds=30)  # for each of them: the API server has better things to do
 SUSPENDED = Stage("Suspended", "Suspended by spec.suspend; set it to false to go on.", suspended=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One pass: what is seen, when, and the status as it is being worked out."""
+    """One pass: what is seen, when, and the status as it is being worked out.
+
+    ``untold``: events of what is in this status and in none that was written.
+    """
 
     observed: TrainingObserved
     now: datetime
     status: TrainingStatus
+    untold: tuple[Event, ...] = ()
 
     @property
     def training(self) -> children.Training:
@@ -70,20 +75,20 @@ class Case:
 
         Nothing is lost with it: all that such a stage adds to the status is seen again by whoever looks again.
         """
-        left = passing(since, self.now, moment)
+        left = self.passing(since, moment)
         if left is not None:
             soonest = left if look_again is None else min(left, look_again)
             return Plan(status=self.training.status, apply=apply, effects=effects, look_again=soonest)
         status = with_stage(self.status, self.training, stage, self.now)
-        told = (*warnings(self.training.status, stage), *events)
+        told = (*self.untold, *warnings(self.training.status, stage), *events)
         return Plan(status=status, apply=apply, effects=effects, events=told, look_again=look_again)
 
-
-def passing(since: datetime | None, now: datetime, moment: timedelta) -> timedelta | None:
-    """For how long a stage that began ``since`` may yet be over by itself; a clock ahead of ours is not waited for."""
-    if since is None or not timedelta(0) <= now - since < moment:
-        return None
-    return moment - (now - since)
+    def passing(self, since: datetime | None, moment: timedelta) -> timedelta | None:
+        """How long a stage that began ``since`` may yet be over by itself; a clock ahead of ours is not waited for."""
+        moment = max(moment, MOMENT_IN_A_RUSH) if self.observed.rush else moment
+        if since is None or not timedelta(0) <= self.now - since < moment:
+            return None
+        return moment - (self.now - since)
 
 
 def asking(outcome: Outcome | None, doing: str, meanwhile: Stage | None = None) -> Stage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -38,9 +39,9 @@ def attempt(case: Case, endpoint: MlflowEndpoint, run_id: str) -> TrainingPlan:
     if job is None:
         return _job_is_gone(case, record, number)
     if record is None:
-        return _begun(case, job, pod, number)
+        case = _begun(case, job, pod, number)
     if awaits_last_words(job, pod):
-        return Plan(status=case.status, look_again=LAST_WORDS)
+        return Plan(status=case.training.status, look_again=LAST_WORDS)
     if job.complete:
         return completed(case, job, number, pod)
     if job.failed:
@@ -81,20 +82,13 @@ def _start(case: Case, endpoint: MlflowEndpoint, run_id: str, number: int, meanw
     return Plan(status=case.training.status, apply=(job,))
 
 
-def _begun(case: Case, job: JobView, pod: PodView | None, number: int) -> TrainingPlan:
-    """An attempt that is in no status yet goes there, and its start is told, as soon as it has a pod.
-
-    That is at once, unless thousands begin together: then pods are made before the first of them is told.
-    """
+def _begun(case: Case, job: JobView, pod: PodView | None, number: int) -> Case:
+    """An attempt that is in no status yet: it is told with whatever is told next."""
     attempt = attempts.started(job, number, pod)
     start = case.status.start_time or attempt.started_at
-    status = attempts.with_attempt(case.status, attempt)
-    status = status.evolve(start_time=start, blocked_since=None, blocked_reason=None)
     event = Event("AttemptStarted", f"attempt {number}: Job {attempt.job}", transition=f"attempt-{number}")
-    stage = Stage("Pending", f"Attempt {number} is starting.")
-    gets_a_pod = pod is None and not (job.complete or job.failed or job.suspended or case.training.spec.suspend)
-    since = job.created if gets_a_pod else None
-    return case.with_status(status).plan(stage, events=(event,), since=since, moment=MOMENT_TO_START)
+    case = case.with_status(attempts.with_attempt(case.status, attempt).evolve(start_time=start)).unblocked()
+    return replace(case, untold=(event,))
 
 
 def _job_is_gone(case: Case, record: Attempt | None, number: int) -> TrainingPlan:
@@ -129,7 +123,13 @@ def _under_way(
         return case.plan(running, apply=apply, **_lasting(case, train_container(pod)))
     pending = Stage("Pending", f"Attempt {number} is starting" + (f" on node {attempt.node}." if attempt.node else "."))
     since = pod.created if pod else job.created
-    return case.plan(pending, apply=apply, look_again=NO_POD_GRACE, since=since, moment=MOMENT_TO_START)
+    moment = MOMENT_TO_START if pod is None else _patience(case, MOMENT_TO_START)
+    return case.plan(pending, apply=apply, look_again=NO_POD_GRACE, since=since, moment=moment)
+
+
+def _patience(case: Case, moment: timedelta) -> timedelta:
+    """Nobody waits to be told that an attempt has a pod, unless in a rush."""
+    return timedelta(0) if case.untold else moment
 
 
 def _lasting(case: Case, container: ContainerView | None) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _lasting(case: Case, container: ContainerView | None) -> dict[str, Any]:
     if container is None:
         return {}
     if container.exit_code is None:
-        return {"since": container.started_at, "moment": MOMENT_TO_RUN}
+        return {"since": container.started_at, "moment": _patience(case, MOMENT_TO_RUN)}
     if container.exit_code == 0 and case.status.data == case.training.status.data:
         return {"since": container.finished_at, "moment": MOMENT_TO_END}
     return {}

@@ -9,7 +9,7 @@ from modelcycle.core.observed import JobView, PodView
 from modelcycle.core.plan import Effect, Event, EventType, Plan, Ref
 from modelcycle.registry.port import EndRun, RegisterModel, RunStatus, SetAlias, VersionInfo
 from modelcycle.training import attempts, children, identity
-from modelcycle.training.case import MOMENT_TO_REGISTER, Case, TrainingPlan, asking, passing
+from modelcycle.training.case import MOMENT_TO_REGISTER, Case, TrainingPlan, asking
 from modelcycle.training.failures import may_retry, train_container
 from modelcycle.training.status import Stage
 from modelcycle.training.termination import parse
@@ -89,7 +89,7 @@ def _registered_well(case: Case, record: Attempt, version: VersionInfo, since: d
     """``since``: when it was registered. The end of its run is told with it, unless that takes time."""
     message = f"{version.model} version {version.version} is registered, trained in attempt {record.number}."
     status, ending = _close_run(case, RunStatus.FINISHED)
-    if ending and case.outcome(ending[0]) is None and passing(since, case.now, MOMENT_TO_REGISTER) is not None:
+    if ending and case.outcome(ending[0]) is None and case.passing(since, MOMENT_TO_REGISTER) is not None:
         return case.plan(REGISTERING, effects=ending, since=since, moment=MOMENT_TO_REGISTER)
     status = status.evolve(completion_time=case.now)
     event = Event("Registered", message, transition=f"registered-{version.version}")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from modelcycle.cluster.kinds import DEPLOYMENT, JOB, MODEL_DEPLOYMENT, MODEL_TRAINING, POD, RETRAIN_POLICY, SERVICE
-from modelcycle.cluster.views import view_of
+from modelcycle.cluster.views import folded, unfolded, view_of
 from modelcycle.constants import ANNOTATION_SPEC_HASH, ENV_DEADLINE, LABEL_ATTEMPT, LABEL_OWNER_UID
 from modelcycle.core.observed import ContainerView, DeploymentView, JobView, ObjectView, PodView, Resource
 
@@ -224,6 +224,51 @@ def test_a_pod_that_nobody_can_place() -> None:
 
 def test_a_pod_that_waits_for_a_gate_is_not_unschedulable() -> None:
     assert pod(conditions=[condition("PodScheduled", "False", "SchedulingGated")]).unschedulable is None
+
+
+LABELS = {LABEL_ATTEMPT: "1", "batch.kubernetes.io/job-name": "a"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [
+        pytest.param(JOB, {}, id="a Job without anything"),
+        pytest.param(
+            JOB,
+            {
+                "spec": {"activeDeadlineSeconds": 60, "suspend": True},
+                "status": {
+                    "startTime": T0,
+                    "completionTime": T0,
+                    "conditions": [condition("Failed", "True", "DeadlineExceeded", "late \u2028 \N{GRINNING FACE}")],
+                },
+            },
+            id="a Job with everything",
+        ),
+        pytest.param(POD, {}, id="a pod without anything"),
+        pytest.param(
+            POD,
+            {
+                "spec": {"nodeName": "n1"},
+                "status": {
+                    "phase": "Failed",
+                    "conditions": [condition("DisruptionTarget", "True", "Evicted")],
+                    "initContainerStatuses": [{"name": "fetch", "state": {"waiting": {"reason": "PodInitializing"}}}],
+                    "containerStatuses": [
+                        {"name": "train", "state": {"terminated": {"exitCode": 137, "startedAt": T0, "message": "{}"}}}
+                    ],
+                },
+            },
+            id="a pod with everything",
+        ),
+        pytest.param(MODEL_TRAINING, {"spec": {"image": "x", "register": {"model": "shop.a"}}}, id="a training"),
+        pytest.param(MODEL_DEPLOYMENT, {"spec": {"replicas": "many"}}, id="a deployment that is invalid"),
+    ],
+)
+def test_a_view_from_its_json_is_the_same_view(kind: Any, parts: dict[str, Any]) -> None:
+    raw = {"metadata": BARE | {"creationTimestamp": T0, "labels": LABELS}} | parts
+    view = view_of(kind, raw)
+    assert unfolded(kind, folded(view, raw)) == view
 
 
 def test_a_pod_that_is_taken_away() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from modelcycle.cluster.kinds import JOB, MODEL_TRAINING, SERVICE, Kind
+from modelcycle.cluster.kinds import JOB, MODEL_DEPLOYMENT, MODEL_TRAINING, POD, SERVICE, Kind
 from modelcycle.cluster.views import View, view_of
 from modelcycle.constants import LABEL_OWNER_UID, LABEL_POLICY_UID
 from modelcycle.core.observed import JobView, ObjectView, PodView, Resource
@@ -85,6 +85,31 @@ def test_what_has_ended_is_kept_as_its_json_and_looks_the_same(cache: Cache, tol
     assert cache.put(MODEL_TRAINING, training(version=12, status=OVER, spec=raw["spec"] | SUSPENDED))
     assert cache.remove(MODEL_TRAINING, "shop", "ranker", "uid-mt")
     assert told.names == ["ModelTraining ranker"] * 3
+
+
+ENDS = [
+    pytest.param(JOB, JobView, {"conditions": [{"type": "Complete", "status": "True"}]}, True, id="complete"),
+    pytest.param(JOB, JobView, {"conditions": [{"type": "Failed", "status": "True"}]}, True, id="failed"),
+    pytest.param(JOB, JobView, {"active": 1}, False, id="active"),
+    pytest.param(POD, PodView, {"phase": "Succeeded"}, True, id="succeeded"),
+    pytest.param(POD, PodView, {"phase": "Failed"}, True, id="failed pod"),
+    pytest.param(POD, PodView, {"phase": "Running"}, False, id="running"),
+]
+
+
+@pytest.mark.parametrize(("kind", "type_", "status", "is_json"), ENDS)
+def test_so_are_children(
+    cache: Cache, told: Told, kind: Kind, type_: type[View], status: dict[str, Any], is_json: bool
+) -> None:
+    cache.put(kind, job(status=status))
+    entry = cache.entry(kind.name, "shop", "ranker-1")
+    assert entry is not None
+    assert isinstance(entry.kept, bytes) is is_json
+    assert cache.owned(type_, "uid-mt") == (view_of(kind, job(status=status)),)
+    assert cache.owned(ObjectView, "uid-mt") == ()
+    assert not cache.put(kind, job(version=21, status=status)), "no news"
+    assert cache.remove(kind, "shop", "ranker-1", "uid-job")
+    assert told.names == [f"{kind.name} ranker-1"] * 2
 
 
 def test_what_is_new_is_json_until_somebody_looks_at_it(cache: Cache) -> None:
@@ -180,10 +205,29 @@ def test_get_asks_for_a_type(cache: Cache) -> None:
     assert cache.get(PodView, "Job", "shop", "ranker-1") is None
 
 
-def test_in_namespace_gives_the_resources_of_that_namespace_by_name(cache: Cache) -> None:
+def serves(name: str, model: str = "m", version: int = 10, **metadata: Any) -> dict[str, Any]:
+    spec = {"model": {"name": model}}
+    return training(name, uid=f"uid-{name}", version=version, metadata=metadata, spec=spec)
+
+
+def test_who_serves_a_model_is_found_by_it(cache: Cache) -> None:
+    def found(model: str, namespace: str = "shop") -> list[str]:
+        return names(cache.about("ModelDeployment", namespace, model))
+
+    for raw in (serves("b"), serves("a"), serves("c", "other"), serves("d", namespace="bank")):
+        cache.put(MODEL_DEPLOYMENT, raw)
+    assert (found("m"), found("other"), found("m", "bank"), found("none")) == (["a", "b"], ["c"], ["d"], [])
+    assert cache.about("RetrainPolicy", "shop", "m") == ()
+    cache.put(MODEL_DEPLOYMENT, serves("a", "other", version=11))
+    cache.put(MODEL_DEPLOYMENT, training("b", uid="uid-b", version=11, spec={"model": 7}))
+    assert (found("m"), found("other")) == ([], ["a", "c"])
+    cache.remove(MODEL_DEPLOYMENT, "shop", "a", "uid-a")
+    assert found("other") == ["c"]
+
+
+def test_keys_are_of_all_namespaces(cache: Cache) -> None:
     for namespace, name in (("shop", "b"), ("shop", "a"), ("bank", "c")):
         cache.put(MODEL_TRAINING, training(name, uid=f"uid-{name}", metadata={"namespace": namespace}))
-    assert names(cache.in_namespace("ModelTraining", "shop")) == ["a", "b"]
     assert set(cache.keys("ModelTraining")) == {
         Key("ModelTraining", "shop", "a"),
         Key("ModelTraining", "shop", "b"),

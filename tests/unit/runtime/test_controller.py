@@ -19,6 +19,7 @@ from modelcycle.errors import Fenced, Refused, Terminating, Unavailable
 from modelcycle.runtime.manager import Manager
 from modelcycle.runtime.metrics import Metrics
 from modelcycle.runtime.ports import CacheReader, Key
+from modelcycle.runtime.rush import MANY
 from modelcycle.settings import Settings
 from tests.unit.runtime.builders import TRAINING, clock, training, wanted_job
 from tests.unit.runtime.memory_cluster import MemoryCluster
@@ -278,7 +279,7 @@ async def test_that_the_api_server_is_away_is_no_event(world: World) -> None:
     world.domain.script = plan
     await world.settle()
     assert world.events() == []
-    assert world.queue._timers[TRAINING].when() - asyncio.get_running_loop().time() == pytest.approx(33, abs=1)
+    assert world.queue._alarms._due[TRAINING] - asyncio.get_running_loop().time() == pytest.approx(33, abs=1)
 
 
 async def test_in_a_namespace_that_is_being_deleted_nothing_is_tried_twice_nor_told(
@@ -353,6 +354,16 @@ async def test_a_spec_that_is_invalid_is_still_decided_on(world: World) -> None:
     resource = world.domain.seen[-1].resource
     assert resource.spec is None
     assert "spec.image: Field required" in str(resource.invalid)
+
+
+@pytest.mark.parametrize("others", [0, MANY])
+async def test_a_decision_knows_whether_many_came_at_once(world: World, others: int) -> None:
+    names = [f"other-{number}" for number in range(others)]
+    for name in names:
+        made = await world.cluster.create(MODEL_TRAINING, training(name, uid=name))
+        world.manager.seen(MODEL_TRAINING, made)
+    await world.settle()
+    assert world.domain.seen[-1].rush is bool(others)
 
 
 async def test_look_again_comes_from_the_plan(world: World) -> None:

@@ -117,25 +117,26 @@ def test_a_suspended_training_takes_the_content_when_it_goes_on() -> None:
     assert world.reason() == "Unknown/ConfigMissing", "the time that it was suspended is not held against it"
 
 
+STARTS = "Attempt 1 is starting on node node-1."
 ASKED = ["Looking whether it was trained before.", "Making the MLflow run."]
 
 
 @pytest.mark.parametrize(
     ("age", "waited", "written"),
     [
-        pytest.param(0, None, ["", "", "", "Attempt 1 is starting."], id="a moment after it was made"),
-        pytest.param(300.0, 0, ["", "", "", "Attempt 1 is starting."], id="a moment after its turn came"),
-        pytest.param(300.0, 31, [*ASKED, ASKED[-1], "Attempt 1 is starting."], id="long after its turn came"),
+        pytest.param(0, None, ["", "", "", STARTS], id="a moment after it was made"),
+        pytest.param(300.0, 0, ["", "", "", STARTS], id="a moment after its turn came"),
+        pytest.param(300.0, 31, [*ASKED, ASKED[-1], STARTS], id="long after its turn came"),
         pytest.param(
             MOMENT_TO_PREPARE.total_seconds(),
             None,
-            [*ASKED, ASKED[-1], "Attempt 1 is starting."],
+            [*ASKED, ASKED[-1], STARTS],
             id="MLflow takes its time",
         ),
         pytest.param(
             -60.0,
             None,
-            [*ASKED, ASKED[-1], "Attempt 1 is starting."],
+            [*ASKED, ASKED[-1], STARTS],
             id="the API server's clock is ahead of ours",
         ),
     ],

@@ -11,8 +11,9 @@ import pytest
 from modelcycle.api.v1alpha1.training import AttemptState, KeptCode
 from modelcycle.core.observed import ContainerView
 from modelcycle.core.plan import Outcome
+from modelcycle.registry.port import RegisterModel
 from modelcycle.training.effects import KeepConfigMap
-from tests.unit.training.world import NOW, World, running
+from tests.unit.training.world import NOW, VERSION, World, running
 
 
 @pytest.mark.parametrize(
@@ -30,8 +31,10 @@ def test_a_job_that_the_status_missed_is_told_like_one_that_it_did_not(job: dict
         world.step()
     world.status, world.events = before, []
     world.see_job(1, **job)
-    plan = world.step()
-    assert world.events == ["AttemptStarted"]
+    world.see_pod(1, "Pending" if "active" in job else "Succeeded")
+    while not world.status.attempts:
+        plan = world.step()
+    assert world.events[0] == "AttemptStarted"
     assert plan.status.start_time == NOW
     assert [attempt.number for attempt in plan.status.attempts] == [1]
     world.settle()
@@ -74,9 +77,7 @@ def test_a_pod_that_has_ended_does_not_look_as_if_it_were_starting() -> None:
         pytest.param(True, {}, {}, 0, True, id="it has a pod"),
         pytest.param(False, {}, {}, 9, False, id="its pod is about to come"),
         pytest.param(False, {}, {}, 10, True, id="no pod comes"),
-        pytest.param(False, {"complete": True}, {}, 0, True, id="its pod came and went"),
         pytest.param(False, {"failed": True}, {}, 0, True, id="it failed"),
-        pytest.param(False, {"suspended": True}, {}, 0, True, id="it gets no pod"),
         pytest.param(False, {}, {"suspend": True}, 0, True, id="it is to get no pod"),
     ],
 )
@@ -91,10 +92,42 @@ def test_an_attempt_is_told_as_soon_as_it_has_a_pod(
     world.spec = world.spec.evolve(**spec)
     world.now += timedelta(seconds=later)
     plan = world.step()
-    assert ([attempt.number for attempt in plan.status.attempts], [event.reason for event in plan.events]) == (
+    events = [event.reason for event in plan.events]
+    assert ([attempt.number for attempt in plan.status.attempts], events[:1]) == (
         ([1], ["AttemptStarted"]) if told else ([], [])
     )
     assert told or plan.look_again == timedelta(seconds=10 - later)
+
+
+@pytest.mark.parametrize(
+    ("rush", "pod", "later", "written"),
+    [
+        pytest.param(False, False, 9, [], id="its pod came and went"),
+        pytest.param(True, True, 29, [], id="one of many"),
+        pytest.param(True, True, 30, ["Attempt 1 runs on node node-1."], id="one of many, and it lasts"),
+    ],
+)
+def test_what_is_over_in_a_moment_is_told_with_its_end(rush: bool, pod: bool, later: int, written: list[str]) -> None:
+    """``later``: seconds after its Job was made that its pod is seen to run, if ever."""
+    world, seen = World(), []
+    world.rush, world.pods_come = rush, False
+    while not world.applied:
+        world.step()
+    if pod:
+        world.see_pod(1, "Running", ContainerView("train", running=True, started_at=NOW))
+        world.now += timedelta(seconds=later)
+        world.step()
+        seen = [world.status.summary] if world.status.summary else []
+    assert seen == written
+    world.answers[RegisterModel] = Outcome(world.now, VERSION)
+    world.see_job(1, run_id="run1", complete=True, completion_time=world.now)
+    world.see_pod(1, "Succeeded", ContainerView("train", exit_code=0, started_at=NOW, finished_at=world.now))
+    plans = [world.step() for _ in range(9)]
+    statuses = [plan.status for plan in plans]
+    assert len(set(map(repr, statuses))) == 2, "one write, of the end"
+    assert world.reason() == "True/Registered"
+    assert world.events == ["AttemptStarted", "Registered"]
+    assert [attempt.state for attempt in world.status.attempts] == [AttemptState.SUCCEEDED]
 
 
 ENDED = {"exit_code": 0, "finished_at": NOW}

@@ -61,6 +61,7 @@ class World:
         self.asked: list[Effect] = []
         self.now = NOW
         self.since: datetime | None = None
+        self.rush = False
         self.pods_come = True
         self.settings = SETTINGS
 
@@ -77,7 +78,13 @@ class World:
             raw_spec={},
         )
         return Observed(
-            resource, self.settings, jobs=self.jobs, pods=self.pods, outcomes=self.outcomes, since=self.since
+            resource,
+            self.settings,
+            jobs=self.jobs,
+            pods=self.pods,
+            outcomes=self.outcomes,
+            since=self.since,
+            rush=self.rush,
         )
 
     def step(self) -> Plan[TrainingStatus]:
