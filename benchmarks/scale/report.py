@@ -35,7 +35,7 @@ class Report:
     figures: dict[str, float] = field(default_factory=dict)
     seen: dict[str, object] = field(default_factory=dict)
     trainings: list[Grown] = field(default_factory=list)
-    services: dict[str, list[Grown]] = field(default_factory=dict)
+    services: list[Grown] = field(default_factory=list)
 
     def write(self, folder: Path) -> Sequence[str]:
         """Into scale.json, scale.md and scale.png; gives the table's lines."""
@@ -51,7 +51,7 @@ class Report:
         return lines
 
     def _growth(self) -> Mapping[str, list[Grown]]:
-        return {"trainings": self.trainings, **self.services}
+        return {"trainings": self.trainings, "as many deployments and policies, a look at all": self.services}
 
 
 def plot(growth: Mapping[str, Sequence[Grown]]) -> Figure:

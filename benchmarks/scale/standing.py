@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.scale.audit import AuditLog, total
@@ -18,30 +19,33 @@ QUIET_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Resync:
-    """A look at every key. ``p99``: of the seconds of a pass, an upper bound by the histogram's buckets."""
+    """A look at every key. ``p99``: of a pass, by kind, in seconds: an upper bound by the histogram's buckets."""
 
     passes: int
     seconds: float
     cpu: float
-    p99: float
+    p99: Mapping[str, float]
 
     @property
     def rate(self) -> float:
         return self.passes / self.seconds
 
 
-async def resync(running: Operator, keys: int, controller: str = "") -> Resync:
-    """SIGHUP, until each of so many keys was looked at."""
-    labels = {"controller": controller} if controller else {}
-    before, buckets = passes(running, **labels), running.buckets(**labels)
+async def resync(running: Operator, keys: Mapping[str, int]) -> Resync:
+    """SIGHUP, until each of so many keys of each kind was looked at."""
+    before = {kind: passes(running, controller=kind) for kind in keys}
+    buckets = {kind: running.buckets(controller=kind) for kind in keys}
     cpu, began = running.cpu, time.monotonic()
     os.kill(running.pid, signal.SIGHUP)
-    await _until_passed(running, before + keys, labels)
-    seconds = time.monotonic() - began
-    after = running.buckets(**labels)
-    return Resync(
-        keys, seconds, running.cpu - cpu, quantile(0.99, {le: after[le] - buckets.get(le, 0) for le in after})
-    )
+    for kind, count in keys.items():
+        await _until_passed(running, before[kind] + count, {"controller": kind})
+    seconds, cpu = time.monotonic() - began, running.cpu - cpu
+    return Resync(sum(keys.values()), seconds, cpu, {kind: _p99(running, kind, buckets[kind]) for kind in keys})
+
+
+def _p99(running: Operator, kind: str, before: Mapping[float, float]) -> float:
+    after = running.buckets(controller=kind)
+    return quantile(0.99, {edge: count - before.get(edge, 0) for edge, count in after.items()})
 
 
 async def at_rest(running: Operator, audit: AuditLog, seconds: float) -> int:

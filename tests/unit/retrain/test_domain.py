@@ -8,6 +8,7 @@ import pytest
 
 from modelcycle.cluster.kinds import KINDS, Kind
 from modelcycle.cluster.views import view_of
+from modelcycle.core.observed import Resource
 from modelcycle.retrain.domain import DOMAIN
 from modelcycle.runtime.cache import Cache
 from modelcycle.runtime.metrics import Metrics
@@ -63,5 +64,6 @@ def test_whom_a_change_concerns(cache: Cache, changed: dict[str, Any], concerned
 
 
 def test_siblings_watch_the_same_deployment(cache: Cache) -> None:
-    view = view_of(KINDS["RetrainPolicy"], policy("a"))
+    view = cache.get(Resource, "RetrainPolicy", "quant", "a")
+    assert view is not None
     assert [one.name for one in DOMAIN.observe(view, cache, {}, {}, SETTINGS).siblings] == ["b"]
