@@ -6,7 +6,7 @@ from collections import deque
 from datetime import datetime, timedelta
 
 MANY = 32
-WITHIN = timedelta(seconds=10)
+WITHIN = timedelta(seconds=30)
 
 
 class Rush:
