@@ -6,6 +6,7 @@ A view is about a fortieth of the object, which is what lets the cache hold tens
 from __future__ import annotations
 
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -61,19 +62,19 @@ def subject_of(view: View) -> str | None:
 
 # --- views as JSON ---------------------------------------------------------------------------------------------------
 def folded(view: View, raw: Manifest) -> bytes:
-    """The JSON that ``unfolded`` reads: a few small objects instead of tens of them. ``raw``: what it is a view of."""
+    """What ``unfolded`` reads, compressed JSON: one small object instead of tens of them. ``raw``: what it is a view of."""
     kept: object = view
     if isinstance(view, Resource):
         metadata = {name: value for name, value in raw["metadata"].items() if name != "managedFields"}
         kept = {"metadata": metadata, "spec": raw.get("spec"), "status": raw.get("status")}
-    written = orjson.dumps(kept)
-    return memoryview(written).tobytes()  # a copy: the buffer that it was written to stays as large as it grew, 8 KiB
+    return zlib.compress(orjson.dumps(kept), level=1)  # 20 us for half of it
 
 
 def unfolded(kind: Kind, kept: bytes) -> View:
+    written = zlib.decompress(kept)
     if kind.name in _FOLDED_CHILDREN:
-        return _FOLDED_CHILDREN[kind.name].validate_json(kept)
-    return view_of(kind, orjson.loads(kept))
+        return _FOLDED_CHILDREN[kind.name].validate_json(written)
+    return view_of(kind, orjson.loads(written))
 
 
 # --- our own kinds ---------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ Changed = Callable[[str, View], None]
 class Entry:
     """``version``: the resourceVersion where it is a number, as of real servers. ``generation``: see ``edition``.
 
-    ``kept``: a view; or JSON, see ``is_folded``.
+    ``kept``: a view; or compressed JSON, see ``is_folded``.
     """
 
     kind: Kind
