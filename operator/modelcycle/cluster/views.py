@@ -62,7 +62,7 @@ def subject_of(view: View) -> str | None:
 
 # --- views as JSON ---------------------------------------------------------------------------------------------------
 def folded(view: View, raw: Manifest) -> bytes:
-    """What ``unfolded`` reads, compressed JSON: one small object instead of tens of them. ``raw``: what it is a view of."""
+    """Compressed JSON for ``unfolded``: one small object instead of tens of them. ``raw``: what it is a view of."""
     kept: object = view
     if isinstance(view, Resource):
         metadata = {name: value for name, value in raw["metadata"].items() if name != "managedFields"}

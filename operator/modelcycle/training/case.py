@@ -47,7 +47,7 @@ class Case:
         return replace(self.training, status=self.status)
 
     def with_status(self, status: TrainingStatus) -> Case:
-        return replace(self, status=status)
+        return Case(self.observed, self.now, status, self.untold)  # a third of what replace() takes, ten times a pass
 
     def unblocked(self) -> Case:
         """Nothing keeps it from starting any more; what may come to do so has its whole time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from modelcycle.api.v1alpha1.training import Attempt, FailureClass, RegisteredVersion, TrainingStatus
@@ -27,9 +28,13 @@ def with_pod_facts(status: TrainingStatus, pod: PodView | None) -> TrainingStatu
 
 
 def completed(case: Case, job: JobView, number: int, pod: PodView | None) -> TrainingPlan:
-    """The attempt's success, with what the pod said, goes to the status with what comes of its registration."""
+    """The attempt's success, with what the pod said, goes to the status with what comes of its registration.
+
+    In a rush the event of that tells of the attempt, too, if nothing has told of it yet.
+    """
     record = attempts.succeeded(job, number, pod, case.now)
     status = attempts.with_attempt(with_pod_facts(case.status, pod), record)
+    case = replace(case, untold=()) if case.observed.rush else case
     return register(case.with_status(status).ended(), record, since=job.completion_time)
 
 
