@@ -25,6 +25,10 @@ def _training(*left: int, **more: int) -> Callable[[], World]:
     return lambda: TrainingWorld(Left(*left, **more))
 
 
+def _one_of_many(*left: int) -> Callable[[], World]:
+    return lambda: TrainingWorld(Left(*left), rush=True)
+
+
 def _first(*left: int, **more: int) -> Callable[[], World]:
     return lambda: DeploymentWorld(Left(*left, **more), serving=False)
 
@@ -47,6 +51,7 @@ CASES = (
     Case("a training and people", _training(crashes=1, delays=1, edits=2, ticks=1), 1000),
     Case("a training, two crashes, two accidents", _training(crashes=2, accidents=2, ticks=2), 500),
     Case("a training, all at once", _training(2, 2, 1, 1, 2, 2, 3), 500),
+    Case("one of many trainings, all at once", _one_of_many(2, 2, 1, 1, 2, 2, 3), 500),
     Case(
         "a first version, crashes, answers lost, failing pods", _first(crashes=1, losses=1, accidents=1, ticks=1), 200
     ),

@@ -20,6 +20,7 @@ from modelcycle.runtime.actor import Actor
 from modelcycle.runtime.controller import Controller, Parts
 from modelcycle.runtime.outcomes import OutcomeBook
 from modelcycle.runtime.ports import Domain, Key
+from modelcycle.runtime.rush import MANY
 from modelcycle.settings import Settings
 from tests.check.api import Server, ViewCache, numbers
 from tests.check.state import (
@@ -90,11 +91,12 @@ class Passed:
 
 
 class Passes:
-    """All passes of one operator. ``domains`` by kind."""
+    """All passes of one operator. ``domains`` by kind. ``rush``: it has many others to look at for the first time."""
 
-    def __init__(self, domains: Mapping[str, Domain], settings: Settings) -> None:
+    def __init__(self, domains: Mapping[str, Domain], settings: Settings, *, rush: bool = False) -> None:
         self._domains = domains
         self._settings = settings
+        self._rush = rush
         self._worked_out: dict[object, Passed] = {}
 
     def __len__(self) -> int:
@@ -104,7 +106,7 @@ class Passes:
         view = _view(state, key)
         found = self._worked_out.get(view)
         if found is None:
-            found = self._worked_out[view] = _Pass(self._domains[key.kind], self._settings, view).run()
+            found = self._worked_out[view] = _Pass(self._domains[key.kind], self._settings, view, rush=self._rush).run()
         return found
 
 
@@ -170,7 +172,7 @@ KINDS_OF_OURS = frozenset(kind.name for kind in OURS)
 
 
 class _Pass:
-    def __init__(self, domain: Domain, settings: Settings, view: View) -> None:
+    def __init__(self, domain: Domain, settings: Settings, view: View, *, rush: bool) -> None:
         self.view = view
         self.key = view.key
         self.batch: Batch | None = None
@@ -196,6 +198,8 @@ class _Pass:
             forgotten=lambda key: None,
         )
         self.controller = Controller(domain, parts, cast(Any, None))
+        for _ in range(MANY if rush else 0):
+            self.controller.rush.came(self._now())
 
     def run(self) -> Passed:
         error = None

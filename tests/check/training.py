@@ -70,8 +70,8 @@ class TrainingWorld(World):
     under way in MLflow is done.
     """
 
-    def __init__(self, left: Left, *, wishes: tuple[str, ...] = EDITS, hasty: bool = False) -> None:
-        super().__init__(left)
+    def __init__(self, left: Left, *, wishes: tuple[str, ...] = EDITS, hasty: bool = False, rush: bool = False) -> None:
+        super().__init__(left, rush=rush)
         self.wishes = wishes
         self.hasty = hasty
 

@@ -42,14 +42,17 @@ Steps = Iterator[Step[State]]
 
 
 class World:
-    """``left``: what may disturb it. Each model adds what is there, what people do, invariants, what rest means."""
+    """``left``: what may disturb it. Each model adds what is there, what people do, invariants, what rest means.
+
+    ``rush``: many others came at the same time.
+    """
 
     happenings = staticmethod(happenings)
     carry_out = staticmethod(carry_out)
 
-    def __init__(self, left: Left) -> None:
+    def __init__(self, left: Left, *, rush: bool = False) -> None:
         self.left = left
-        self.passes = Passes(DOMAINS, SETTINGS)
+        self.passes = Passes(DOMAINS, SETTINGS, rush=rush)
 
     # --- to be defined by each model ----------------------------------------------------------------------------------
     def begin(self, state: State) -> State:

@@ -66,10 +66,10 @@ class Controller:
     def __init__(self, domain: Domain, parts: Parts, queue: WorkQueue) -> None:
         self.domain = domain
         self.queue = queue
+        self.rush = Rush()
         self._parts = parts
         self._kind = KINDS[domain.kind]
         self._lives: dict[Key, _Life] = {}
-        self._rush = Rush()
         self._failing: dict[Key, str] = {}
         self._terminating: dict[Key, str] = {}  # uid of what goes with its namespace
 
@@ -106,7 +106,7 @@ class Controller:
         outcomes, facts = parts.outcomes.of(resource.uid), parts.facts.of(key)
         seen = domain.observe(resource, parts.cache, outcomes, facts, parts.settings)
         now = parts.clock()
-        observed = replace(seen, since=self._lives[key].since, rush=self._rush.is_on(now))
+        observed = replace(seen, since=self._lives[key].since, rush=self.rush.is_on(now))
         plan = domain.decide(observed, now)
         parts.facts.subscribe(key, plan.facts)
         return plan
@@ -213,7 +213,7 @@ class Controller:
         if resource is not None:
             now = self._parts.clock()
             self._lives[key] = _Life(resource.uid, now)
-            self._rush.came(now)
+            self.rush.came(now)
 
 
 def _error_event(error: ModelcycleError) -> Event:
