@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 
 import uvloop
 
@@ -29,6 +29,9 @@ from tests.support.mlflow_server import mlflow_server
 from tests.support.processes import free_port, serving
 
 OUT = Path("out/bench")
+ROUNDS = 5
+SHORT = 1000
+"""Of more trainings than that one round is long enough to tell."""
 LOOKS = 5
 """At all deployments and policies; what counts is the median."""
 
@@ -100,34 +103,47 @@ async def bench(folder: Path, report: Report) -> AsyncIterator[Bench]:
 
 
 async def rates(here: Bench, count: int) -> None:
-    """N trainings with the stand-in and with MLflow, between N bare Jobs before and N after."""
+    """N bare Jobs and N trainings with the stand-in, in turns; then N with MLflow.
+
+    What counts is the median of the rounds: one round of 500 differs from the next by a fifth.
+    """
     say(f"{count} bare Jobs, as many trainings, with a registry that answers at once and with MLflow")
-    floors = [await bare_jobs(here.client, here.audit, count, "before")]
-    with here.with_standins() as (running, mlflow):
-        quick = await trainings(here.client, here.audit, running, count, "quick")
-        calls = sum(_calls(mlflow).values())
+    floors, quicks, calls = [], [], []
+    for number in range(ROUNDS if count <= SHORT else 1):
+        floors.append(await bare_jobs(here.client, here.audit, count, f"bare-{number}"))
+        with here.with_standins() as (running, mlflow):
+            quicks.append(await trainings(here.client, here.audit, running, count, f"quick-{number}"))
+            calls.append(sum(_calls(mlflow).values()) / count)
+        _tell(floors[-1], "bare Jobs")
+        _tell(quicks[-1], "trainings, stand-in")
     with here.with_mlflow() as running:
         real = await trainings(here.client, here.audit, running, count, "real", "logged")
-    floors.append(await bare_jobs(here.client, here.audit, count, "after"))
-    floor = mean(one.rate for one in floors)
+    _tell(real, "trainings, MLflow")
+    turns = list(zip(quicks, floors, strict=True))
     figures = here.report.figures
     figures |= {
-        f"rate_share_{count}": quick.rate / floor,
-        f"rate_share_{count}_mlflow": real.rate / floor,
+        f"rate_share_{count}": median(quick.rate / floor.rate for quick, floor in turns),
+        f"rate_share_{count}_mlflow": real.rate / median(floor.rate for floor in floors),
     }
     if "cpu_500" not in figures:  # the first size is the one that these are stated for
         figures |= {
-            "latency_p50": quick.latency(0.5) / mean(one.latency(0.5) for one in floors),
-            "latency_p99": quick.latency(0.99) / mean(one.latency(0.99) for one in floors),
-            "api_writes": _but_events(quick) / count,
-            "mlflow_calls": calls / count,
-            "cpu_500": quick.cpu * 500 / count,
-            "memory_500": quick.memory,
+            "latency_p50": median(quick.latency(0.5) / floor.latency(0.5) for quick, floor in turns),
+            "latency_p99": median(quick.latency(0.99) / floor.latency(0.99) for quick, floor in turns),
+            "api_writes": median(_but_events(quick) / count for quick in quicks),
+            "mlflow_calls": median(calls),
+            "cpu_500": median(quick.cpu * 500 / count for quick in quicks),
+            "memory_500": quicks[0].memory,
         }
-    told = {"bare, before": floors[0], "stand-in": quick, "MLflow": real, "bare, after": floors[1]}
-    here.report.seen[f"{count} trainings"] = {name: _seen(course) for name, course in told.items()}
-    for name, course in told.items():
-        say(f"  {name}: {course.rate:.1f} a second, {_but_events(course) / count:.1f} writes, CPU {course.cpu:.1f} s")
+    here.report.seen[f"{count} trainings"] = {
+        "bare Jobs": [_seen(course) for course in floors],
+        "stand-in": [_seen(course) for course in quicks],
+        "MLflow": _seen(real),
+    }
+
+
+def _tell(course: Course, name: str) -> None:
+    writes = _but_events(course) / course.count
+    say(f"  {name}: {course.rate:.1f} a second, {writes:.1f} writes, CPU {course.cpu:.1f} s")
 
 
 async def growth(here: Bench, sizes: Sizes) -> None:
