@@ -73,8 +73,8 @@ def build() -> Path:
 
 
 def examples() -> Path:
-    """The folder of the programs that measure the core: ``echo`` and ``load``."""
-    with step("building the load generator (Rust)", quiet=True):
+    """The folder of the program that the core is measured beside: ``echo``."""
+    with step("building the echo (Rust)", quiet=True):
         _cargo("build", "--release", "--locked", "--quiet", "--no-default-features", "--examples")
     return _target() / "release" / "examples"
 

@@ -1,7 +1,8 @@
 """The serving path in Rust: sources in ``training_images/serving/core``, built by ``make core``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
+from typing import Any
 
 Datatype = str
 """By its name in the Open Inference Protocol."""
@@ -114,3 +115,29 @@ class Feedback:
     def handed_over(self) -> bool: ...
     def answer(self, status: int, body: bytes) -> None:
         """Send status and JSON; once."""
+
+def load(
+    *,
+    authority: str,
+    grpc: bool,
+    path: str,
+    requests: Sequence[tuple[Sequence[tuple[str, str]], bytes]],
+    connections: int,
+    rate: float | None,
+    warm_up: float,
+    seconds: float,
+    timeout: float,
+    seed: int,
+    progress: Callable[[Mapping[str, Any]], object],
+) -> dict[str, Any]:
+    """Put the server at ``authority`` (``HOST:PORT``) under load, by a thread of its own.
+
+    ``requests`` are headers and bodies, sent in turns; over gRPC a body is a message. With a ``rate`` they are planned
+    as Poisson arrivals, and latencies count from there; without, each connection sends its next one when answered.
+    Times are in seconds, found ones in microseconds; ``modelcycle_client.bench.runs`` reads what was found.
+    ``progress`` is called ten times a second.
+
+    Raises:
+        ConnectionError: the server can't be reached.
+        ValueError: there is no request or no connection, or the rate is no number above 0.
+    """

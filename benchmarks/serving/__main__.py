@@ -9,6 +9,7 @@ the echo of the same round.
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import statistics
@@ -40,7 +41,7 @@ class Case:
     name: str
     url_path: str
     body: Path
-    headers: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ("Content-Type: application/json",)
     rows: int = 1
 
 
@@ -57,9 +58,10 @@ class Found:
     def add(self, line: dict[str, Any], echo: float) -> None:
         self.rates.append(line["rate"])
         self.ratios.append(line["rate"] / echo)
-        self.p50.append(line["p50"])
-        self.p99.append(line["p99"])
-        self.bad += int(line["bad"])
+        latency = line["latency_us"] or {"p50": math.nan, "p99": math.nan}  # where the load had no CPU left
+        self.p50.append(latency["p50"])
+        self.p99.append(latency["p99"])
+        self.bad += int(line["failed"])
 
 
 def main(words: list[str]) -> int:
@@ -92,12 +94,12 @@ def _measure(folder: Path, programs: Path, rounds: int, seconds: float) -> dict[
     for i in range(rounds):
         with step(f"round {i + 1} of {rounds}"):
             with _echo(programs) as address:
-                line = _load(programs, address, Case("echo", "/", json_body), seconds)
+                line = _load(address, Case("echo", "/", json_body), seconds)
             echo = float(line["rate"])
             found.setdefault("echo", Found()).add(line, echo)
             for model, case in cases:
                 with _server(model, folder / "log") as address:
-                    found.setdefault(case.name, Found()).add(_load(programs, address, case, seconds), echo)
+                    found.setdefault(case.name, Found()).add(_load(address, case, seconds), echo)
     return found
 
 
@@ -140,10 +142,12 @@ def _server(model: Path, log: Path) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
 
 
-def _load(programs: Path, address: str, case: Case, seconds: float) -> dict[str, Any]:
-    command = [*_pinned(1), str(programs / "load"), address, case.url_path, str(case.body), str(CONNECTIONS)]
-    done = subprocess.run([*command, str(seconds), *case.headers], stdout=subprocess.PIPE, text=True, check=True)
-    return dict(json.loads(done.stdout))
+def _load(address: str, case: Case, seconds: float) -> dict[str, Any]:
+    command = [*_pinned(1), sys.executable, "-m", "modelcycle_client", "bench", f"http://{address}{case.url_path}"]
+    how = ["--closed", "--json", "--quiet", "--connections", str(CONNECTIONS), "--warm-up", str(seconds / 5)]
+    what = ["--body", str(case.body), *(word for header in case.headers for word in ("--header", header))]
+    done = subprocess.run([*command, *how, *what, "--seconds", str(seconds)], stdout=subprocess.PIPE, check=True)
+    return dict(json.loads(done.stdout)["runs"][0])
 
 
 def _pinned(cpu: int) -> list[str]:

@@ -60,7 +60,7 @@ def _packaged(name: str, *sources: str, base: str = "python") -> Recipe:
 
 RECIPES: tuple[Recipe, ...] = (
     _packaged("operator", "operator/modelcycle"),
-    _packaged("serving", "training_images/modelcycle_runtime", CORE),
+    _packaged("serving", "training_images/modelcycle_client", "training_images/modelcycle_runtime", CORE),
     Recipe("mlflow", "python", ("requirements/mlflow.txt",), ("requirements",)),
     Recipe("prometheus", "prometheus", ()),
     Recipe("marketdata", "python", ("requirements/marketdata.txt",), ("requirements",)),

@@ -33,6 +33,15 @@ def linear_model(weights: tuple[float, ...] = (1.0, -2.0), bias: float = 0.5) ->
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+def loss_model(prediction: str = "prediction") -> onnx.ModelProto:
+    """``loss = label - prediction``, by which name the latter goes."""
+    names = ("label", prediction)
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in names]
+    output = helper.make_tensor_value_info("loss", TensorProto.FLOAT, ["n"])
+    graph = helper.make_graph([helper.make_node("Sub", list(names), ["loss"])], "loss", inputs, [output])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
 @contextmanager
 def resumed_run(url: str, run_id: str) -> Iterator[Any]:
     """``mlflow`` inside of a run that exists, as in a pod; the run is ended as FINISHED, as ``start_run()`` does."""

@@ -53,24 +53,19 @@ def test_the_loss_of_a_model_is_not_built_in() -> None:
         built_in(LossName.MODEL)
 
 
-def _loss_model(path: Path, prediction: str = "prediction") -> Path:
-    names = ("label", prediction)
-    inputs = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n"]) for name in names]
-    output = onnx.helper.make_tensor_value_info("loss", onnx.TensorProto.FLOAT, ["n"])
-    graph = onnx.helper.make_graph([onnx.helper.make_node("Sub", list(names), ["loss"])], "loss", inputs, [output])
-    opset = [onnx.helper.make_opsetid("", 17)]
-    onnx.save(onnx.helper.make_model(graph, ir_version=10, opset_imports=opset), str(path))
-    return path
+def _saved(folder: Path, model: onnx.ModelProto) -> Path:
+    onnx.save(model, str(folder / "loss.onnx"))
+    return folder / "loss.onnx"
 
 
 def test_a_version_brings_its_own_loss_which_may_be_negative(tmp_path: Path) -> None:
-    loss = load_loss(_loss_model(tmp_path / "loss.onnx"))
+    loss = load_loss(_saved(tmp_path, loss_model()))
     assert loss([1.0, 2.0], [3.0, 1.0]).tolist() == [-2.0, 1.0]
 
 
 def test_a_loss_of_other_inputs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable, match="needs float inputs label and prediction"):
-        load_loss(_loss_model(tmp_path / "loss.onnx", "answer"))
+        load_loss(_saved(tmp_path, loss_model("answer")))
 
 
 def test_a_loss_that_is_no_onnx_is_refused(tmp_path: Path) -> None:

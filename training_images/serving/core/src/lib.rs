@@ -14,6 +14,7 @@ pub mod http;
 pub mod inference;
 pub mod json;
 pub mod limits;
+pub mod load;
 pub mod log;
 pub mod metrics;
 pub mod parameters;

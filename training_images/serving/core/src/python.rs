@@ -251,5 +251,6 @@ fn modelcycle_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Plan>()?;
     module.add_class::<Server>()?;
     module.add_class::<Feedback>()?;
+    module.add_function(wrap_pyfunction!(crate::load::python::load, module)?)?;
     Ok(())
 }
