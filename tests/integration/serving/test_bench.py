@@ -98,6 +98,28 @@ def test_what_went_wrong_is_counted_by_its_kind(
     assert run["planned"] == sum({**run["answers"], **run["failures"]}.values()) > 0
 
 
+def test_a_kept_connection_that_has_ended_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The server ends it where the second request comes, without a word."""
+    words = ["--rate", "100", "--seconds", "0.5", "--connections", "1", *_body(tmp_path)]
+    with scripted(*[GOOD, goes_away] * 200) as served:
+        (run,) = _bench(capsys, f"{served.url}/x", *words)["runs"]
+    assert run["answers"] == {"200": run["planned"]}
+    assert run["resent"] == pytest.approx(run["planned"], abs=2)
+    assert run["reopened"] == run["resent"]
+
+
+def test_bodies_in_turns_with_headers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+    words = ["--body", str(tmp_path / "a"), "--body", str(tmp_path / "b"), "--header", "X-Mine: 1", "--closed"]
+    with scripted(GOOD) as served:
+        _bench(capsys, f"{served.url}/x?y=z", "--connections", "1", "--seconds", "0.1", *words)
+    first, second, third, *_ = served.requests
+    assert first.startswith(b"POST /x?y=z HTTP/1.1\r\n")
+    assert b"\r\nX-Mine: 1\r\n" in first
+    assert [one[-1:] for one in (first, second, third)] == [b"a", b"b", b"a"]
+
+
 def test_arrays_of_a_file_in_a_table(server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.savez(tmp_path / "rows.npz", x=np.ones((4, 2), np.float32))
     words = ["--rate", "100,200", "--seconds", "0.5", "--warm-up", "0.1", "--input", str(tmp_path / "rows.npz")]

@@ -40,6 +40,11 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture
+def signer(key_file: Path) -> Signer:
+    return Signer(key_file.read_bytes())
+
+
 @pytest.fixture(scope="module")
 def mirrored(start: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with start(write_version(tmp_path_factory.mktemp("mirror"), mirror(list(ONNX_TYPES)))) as running:
@@ -187,11 +192,11 @@ async def test_a_batch_of_which_nothing_can_be_read(server: Any, kind: str) -> N
 
 
 async def test_a_label_for_a_version_that_is_gone(
-    start: Callable[..., Any], tmp_path: Path, key_file: Path, kind: str
+    start: Callable[..., Any], tmp_path: Path, key_file: Path, signer: Signer, kind: str
 ) -> None:
     """Its loss was a part of its model, which is not here."""
     onnx.save(loss_model(), str(write_version(tmp_path) / "modelcycle" / "loss.onnx"))
-    (old,) = Signer(key_file.read_bytes()).sign(6, [0], [1.0])
+    (old,) = signer.sign(6, [0], [1.0])
     with start(tmp_path, feedbackKeyFile=str(key_file), loss="Model") as running:
         async with either(kind, running.url) as client:
             with pytest.raises(ExpiredToken, match="of another version than the one here"):

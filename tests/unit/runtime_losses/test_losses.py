@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from modelcycle_runtime.errors import ModelUnusable
 from modelcycle_runtime.losses import LossName, built_in, load_loss
+from tests.support.models import loss_model
 
 INF, NAN = float("inf"), float("nan")
 
