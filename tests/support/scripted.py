@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -56,14 +57,19 @@ class Scripted:
 
 
 @contextmanager
-def scripted(*acts: Act) -> Iterator[Scripted]:
+def scripted(*acts: Act, tls: ssl.SSLContext | None = None) -> Iterator[Scripted]:
     """Serve ``acts`` one request after another, the last one for ever; each connection on a thread."""
     listener = socket.create_server(("127.0.0.1", 0))
-    served = Scripted(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    port = listener.getsockname()[1]
+    served = Scripted(f"http://127.0.0.1:{port}" if tls is None else f"https://localhost:{port}")
     lock = threading.Lock()
     open_ones: list[socket.socket] = []
 
-    def serve(connection: socket.socket, number: int) -> None:
+    def serve(plain: socket.socket, number: int) -> None:
+        try:
+            connection = plain if tls is None else tls.wrap_socket(plain, server_side=True)
+        except OSError:
+            return  # the client does not trust it
         with connection:
             while request := _whole(connection):
                 with lock:

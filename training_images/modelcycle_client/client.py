@@ -70,7 +70,7 @@ class Client:
         """
         self._server = read_server(url, model, version)
         self._timeout, self._retries, self._headers = timeout, retries, dict(headers or {})
-        secure = {"ssl_context": tls} if tls is not None else {}
+        secure = {} if tls is None or self._server.origin.startswith("http:") else {"ssl_context": tls}
         self._pool = urllib3.connection_from_url(self._server.origin, maxsize=connections, block=False, **secure)
 
     def infer(

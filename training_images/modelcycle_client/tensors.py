@@ -102,10 +102,10 @@ def encode(name: str, values: ArrayLike | Tensor) -> Encoded:
     array = _array(name, values)
     if array.dtype.kind in "OSU":
         return Encoded(name, "BYTES", _texts(name, array))
-    if array.dtype.name == "bfloat16":
-        return Encoded(name, "BF16", array)
-    datatype = _DATATYPES.get(array.dtype.newbyteorder("<"))
+    datatype = _DATATYPES.get(array.dtype) or _DATATYPES.get(array.dtype.newbyteorder("<"))
     if datatype is None:
+        if array.dtype.name == "bfloat16":
+            return Encoded(name, "BF16", array)
         raise InvalidInput(f"input {name}: there is no datatype for elements of {array.dtype}")
     return Encoded(name, datatype, array.astype(DTYPES[datatype], copy=False))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from modelcycle_client import (
     Retries,
     ServerFault,
 )
+from tests.support.certificates import self_signed, server_context
 from tests.support.clients import either
 from tests.support.scripted import Act, after, goes_away, says, scripted, sends
 
@@ -153,6 +156,17 @@ async def test_a_server_that_is_not_ready(kind: str) -> None:
                 assert await client.call("ready") is expected
             # aiohttp asks again by itself where a GET got no answer.
             assert len(served.requests) <= 2
+
+
+async def test_a_server_behind_tls(kind: str, tmp_path: Path) -> None:
+    certificate = self_signed(tmp_path)
+    with scripted(GOOD, tls=server_context(certificate)) as served:
+        async with either(kind, served.url, tls=ssl.create_default_context(cafile=certificate)) as client:
+            assert (await client.call("infer", ROWS))["y"].tolist() == [2]
+        async with either(kind, served.url, retries=QUICK) as client:
+            with pytest.raises(ConnectFailed, match=r"(?i)certificate"):
+                await client.call("infer", ROWS)
+    assert len(served.requests) == 1
 
 
 async def test_an_odd_address_is_refused_at_once(kind: str) -> None:
