@@ -95,7 +95,7 @@ def test_what_is_not_answered_in_time() -> None:
     "changes", [{"connections": 0}, {"requests": []}, {"rate": 0.0}, {"rate": float("nan")}, {"seconds": -1.0}]
 )
 def test_what_is_no_load(changes: dict[str, Any]) -> None:
-    words = {"requests": [([], b"{}")], "connections": 1, "rate": 1.0, "seconds": 1.0} | changes
+    words: dict[str, Any] = {"requests": [([], b"{}")], "connections": 1, "rate": 1.0, "seconds": 1.0, **changes}
     with pytest.raises(ValueError, match=r"there has to be one|seconds: "):
         modelcycle_core.load(
             authority="127.0.0.1:1", grpc=False, path="/", warm_up=0, timeout=1, seed=1, progress=print, **words

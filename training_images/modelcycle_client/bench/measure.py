@@ -160,8 +160,8 @@ class Lines:
 
     def __call__(self, name: str, told: Mapping[str, Any]) -> None:
         now = time.monotonic()
-        if now - self._last < (0.5 if self._is_terminal else self.SECONDS):
-            return
+        if not told["seconds"] or now - self._last < (0.5 if self._is_terminal else self.SECONDS):
+            return  # connections are being opened, or the last line is new
         self._last = now
         text = f"{name}: {told['seconds']:.0f} s, {told['good']:,} answered, {told['failed']:,} not"
         if told["good"]:
