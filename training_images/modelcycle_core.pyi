@@ -64,12 +64,14 @@ class Server:
         workers: int,
         max_body_bytes: int,
         max_requests_per_connection: int,
+        columns: Sequence[str],
         features: Sequence[tuple[str, Sequence[float], bool]],
         predictions: Sequence[tuple[int, Sequence[float]]],
     ) -> Server:
         """Listen with ``workers`` threads.
 
-        ``features`` are name, edges, and whether it was null at training, in the model's order; ``predictions`` the
+        ``columns`` are the names of the features of a model with one input, in its order; empty where nothing names
+        them. ``features`` are name, edges, and whether it was null at training, in the model's order; ``predictions`` the
         place of an output and its edges.
 
         Raises:

@@ -16,6 +16,7 @@ from modelcycle_runtime.bins import Baseline, read_baseline
 from modelcycle_runtime.contract import ARTIFACT_BASELINE, ARTIFACT_LOSS, PORT_HTTP
 from modelcycle_runtime.errors import DataError, ModelUnusable, UserError
 from modelcycle_runtime.losses import Loss, LossName, built_in, load_loss
+from modelcycle_runtime.model import recorded_columns
 from modelcycle_runtime.serve import smoke
 from modelcycle_runtime.serve.desk import Desk
 from modelcycle_runtime.serve.engine import CoreModel, load_model
@@ -37,6 +38,8 @@ class Loaded:
     model: CoreModel
     plan: core.Plan
     histograms: Histograms
+    columns: tuple[str, ...]
+    """Names of the features in the order of the one input; empty where nothing names them."""
     key: bytes
     scorer: Scorer
 
@@ -56,7 +59,8 @@ def load(settings: Settings) -> Loaded:
     if not plan.is_short and settings.cpus > 1:
         # One thread for each CPU's connections answers the most requests, unless an answer takes long.
         model, plan = _tested(settings, threads=settings.cpus)
-    return Loaded(model, plan, histograms_of(model.outputs, baseline), key, scorer)
+    columns = _columns(settings.model_dir, baseline)
+    return Loaded(model, plan, histograms_of(model.outputs, baseline), columns, key, scorer)
 
 
 def _tested(settings: Settings, threads: int) -> tuple[CoreModel, core.Plan]:
@@ -106,6 +110,16 @@ def _baseline(path: Path) -> Baseline | None:
         raise ModelUnusable(f"{error}; train again, or register the version without it") from error
 
 
+def _columns(folder: Path, baseline: Baseline | None) -> tuple[str, ...]:
+    try:
+        recorded = recorded_columns(folder)
+    except DataError as error:
+        raise ModelUnusable(f"{error}; train again, or register the version without it") from error
+    if recorded is not None:
+        return recorded
+    return () if baseline is None else tuple(feature.name for feature in baseline.features)
+
+
 async def serve(settings: Settings, loaded: Loaded, state: State) -> None:
     """Serves until SIGTERM or SIGINT, then drains; returns when the last request was answered."""
     stop = asyncio.Event()
@@ -140,6 +154,7 @@ def _listen(settings: Settings, loaded: Loaded) -> core.Server:
             workers=settings.cpus,
             max_body_bytes=settings.max_body_bytes,
             max_requests_per_connection=settings.max_requests_per_connection,
+            columns=loaded.columns,
             features=loaded.histograms.columns(),
             predictions=loaded.histograms.outputs(),
         )

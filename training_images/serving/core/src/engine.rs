@@ -25,14 +25,35 @@ const API_VERSION: u32 = 17;
 /// Why the runtime did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The request is to blame, by what the runtime says.
-    pub is_the_requests: bool,
+    pub cause: Cause,
     pub message: String,
+}
+
+/// Who or what is to blame, by what the runtime says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    Request,
+    /// There was no memory for what the model makes of it.
+    Memory,
+    Model,
+}
+
+impl Cause {
+    fn of(code: OrtErrorCode, message: &str) -> Cause {
+        const OF_MEMORY: [&str; 3] = ["Failed to allocate memory", "bad_alloc", "bad allocation"];
+        if OF_MEMORY.iter().any(|words| message.contains(words)) {
+            Cause::Memory
+        } else if code == OrtErrorCode::ORT_INVALID_ARGUMENT {
+            Cause::Request
+        } else {
+            Cause::Model
+        }
+    }
 }
 
 impl Failure {
     fn ours(message: impl Into<String>) -> Failure {
-        Failure { is_the_requests: false, message: message.into() }
+        Failure { cause: Cause::Model, message: message.into() }
     }
 }
 
@@ -98,7 +119,7 @@ fn check(api: &OrtApi, status: OrtStatusPtr) -> Result<(), Failure> {
         let code = (api.GetErrorCode)(status.0);
         let message = CStr::from_ptr((api.GetErrorMessage)(status.0)).to_string_lossy().into_owned();
         (api.ReleaseStatus)(status.0);
-        Err(Failure { is_the_requests: code == OrtErrorCode::ORT_INVALID_ARGUMENT, message })
+        Err(Failure { cause: Cause::of(code, &message), message })
     }
 }
 

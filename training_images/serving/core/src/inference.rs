@@ -10,6 +10,8 @@ use crate::answer::{self, Answer, Signed};
 use crate::batch::{Job, too_late};
 use crate::event_time::EventTimes;
 use crate::histogram::numbers;
+use crate::invocations::{self, Known};
+use crate::limits::Held;
 use crate::metrics::Reason;
 use crate::parameters::Urgency;
 use crate::refusal::Refusal;
@@ -25,15 +27,39 @@ pub fn now() -> i64 {
 }
 
 /// The answer to a request as JSON with the bytes of its binary tensors.
-pub async fn answer(worker: &Rc<Worker>, json: &[u8], tail: &Bytes, started: Instant) -> Result<Answer, Refusal> {
+pub async fn answer(
+    worker: &Rc<Worker>,
+    json: &[u8],
+    tail: &Bytes,
+    held: &mut Held,
+    started: Instant,
+) -> Result<Answer, Refusal> {
     let shared = &worker.shared;
     let (inputs, outputs) = (&shared.engine.inputs, &shared.engine.outputs);
-    let request = request::read(inputs, outputs, json, tail, now())?;
+    let request = request::read(inputs, outputs, json, tail, now(), held)?;
     let rows = request.rows;
-    let found = run(worker, request.inputs, rows, request.urgency, started).await?;
-    let tokens = sign(worker, &found, rows, &request.event_times);
+    let found = run(worker, request.inputs, rows, request.timed.urgency, started).await?;
+    let tokens = sign(worker, &found, rows, &request.timed.event_times);
     let signed = Signed { model: &shared.model, version: &shared.version, tokens: &tokens };
     Ok(answer::write(&signed, request.id.as_deref(), &request.outputs, outputs, &found))
+}
+
+/// The answer to a request of `mlflow models serve`, whose body is of the media type `kind`.
+pub async fn invoke(
+    worker: &Rc<Worker>,
+    kind: &[u8],
+    body: &[u8],
+    held: &mut Held,
+    started: Instant,
+) -> Result<Vec<u8>, Refusal> {
+    let shared = &worker.shared;
+    let known = Known { inputs: &shared.engine.inputs, columns: &shared.columns };
+    let asked = invocations::read(known, kind, body, now(), held)?;
+    let rows = asked.rows;
+    let found = run(worker, asked.inputs, rows, asked.timed.urgency, started).await?;
+    let tokens = sign(worker, &found, rows, &asked.timed.event_times);
+    let signed = Signed { model: &shared.model, version: &shared.version, tokens: &tokens };
+    invocations::write(&signed, &shared.engine.outputs, &found, asked.is_frame)
 }
 
 /// The model's answers to `inputs`, when it is their turn.

@@ -1,5 +1,6 @@
 //! The path of an inference request through the server, without the Python interpreter.
 
+pub mod about;
 pub mod answer;
 pub mod batch;
 pub mod calibrate;
@@ -12,6 +13,7 @@ pub mod grpc;
 pub mod histogram;
 pub mod http;
 pub mod inference;
+pub mod invocations;
 pub mod json;
 pub mod limits;
 pub mod log;
@@ -27,3 +29,4 @@ pub mod server;
 pub mod tensor;
 pub mod token;
 pub mod values;
+pub mod weight;

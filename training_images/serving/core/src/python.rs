@@ -128,10 +128,10 @@ struct Server {
 
 #[pymethods]
 impl Server {
-    /// Listens. `plan` is what calibrating gave; `features` are name, edges, and whether it was null at training,
+    /// Listens. `plan` is what calibrating gave; `columns` name the features of the one input, if anything does; `features` are name, edges, and whether it was null at training,
     /// `predictions` the place of an output and its edges.
     #[new]
-    #[pyo3(signature = (engine, plan, *, model, version, key, port, workers, max_body_bytes, max_requests_per_connection, features, predictions))]
+    #[pyo3(signature = (engine, plan, *, model, version, key, port, workers, max_body_bytes, max_requests_per_connection, columns, features, predictions))]
     #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
     fn new(
         py: Python<'_>,
@@ -144,6 +144,7 @@ impl Server {
         workers: usize,
         max_body_bytes: usize,
         max_requests_per_connection: u32,
+        columns: Vec<String>,
         features: Vec<(String, Vec<f64>, bool)>,
         predictions: Vec<(usize, Vec<f64>)>,
     ) -> PyResult<Server> {
@@ -156,6 +157,8 @@ impl Server {
                 model,
                 version: version.to_string(),
                 engine,
+                plan,
+                columns,
                 histograms: Histograms::new(features, predictions),
                 signer,
                 limits: Limits { body_bytes: max_body_bytes, requests_per_connection: max_requests_per_connection },

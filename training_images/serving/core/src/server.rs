@@ -80,6 +80,10 @@ pub struct Shared {
     /// Paths of inference, the usual one first.
     pub infer_paths: [String; 2],
     pub engine: Arc<Engine>,
+    /// Rows of requests that share a run.
+    pub most_rows: usize,
+    /// Names of the features in the order of the model's input; empty where nothing names them.
+    pub columns: Vec<String>,
     pub histograms: Arc<Histograms>,
     pub metrics: Arc<Metrics>,
     pub signer: Signer,
@@ -95,6 +99,8 @@ pub struct Parts {
     pub model: String,
     pub version: String,
     pub engine: Arc<Engine>,
+    pub plan: Plan,
+    pub columns: Vec<String>,
     pub histograms: Histograms,
     pub signer: Signer,
     pub limits: Limits,
@@ -102,17 +108,20 @@ pub struct Parts {
 
 impl Shared {
     pub fn new(parts: Parts) -> Shared {
-        let Parts { model, version, engine, histograms, signer, limits } = parts;
+        let Parts { model, version, engine, plan, columns, histograms, signer, limits } = parts;
+        let metrics = Arc::<Metrics>::default();
         Shared {
             infer_paths: [format!("/v2/models/{model}/infer"), format!("/v2/models/{model}/versions/{version}/infer")],
             model,
             version,
             engine,
+            most_rows: plan.most_rows,
+            columns,
             histograms: Arc::new(histograms),
-            metrics: Arc::default(),
             signer,
             limits,
-            budget: Budget::new(limits),
+            budget: Budget::new(limits, metrics.clone()),
+            metrics,
             state: State::default(),
             feedback: Feedback::default(),
             connections: AtomicUsize::new(0),
