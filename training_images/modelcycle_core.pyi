@@ -67,12 +67,15 @@ class Server:
         columns: Sequence[str],
         features: Sequence[tuple[str, Sequence[float], bool]],
         predictions: Sequence[tuple[int, Sequence[float]]],
+        traced: float | None,
+        logged: float | None,
     ) -> Server:
         """Listen with ``workers`` threads.
 
         ``columns`` are the names of the features of a model with one input, in its order; empty where nothing names
         them. ``features`` are name, edges, and whether it was null at training, in the model's order; ``predictions`` the
-        place of an output and its edges.
+        place of an output and its edges. ``traced`` is the share of requests that is traced where callers don't say,
+        ``logged`` that of those whose payloads are kept; None tells of none.
 
         Raises:
             OSError: the port is taken.
@@ -88,6 +91,21 @@ class Server:
 
     def next_feedback(self) -> Feedback | None:
         """The next feedback, waited for; None once the server is closed."""
+
+    def next_spans(self, seconds: float, resource: Sequence[tuple[str, str]]) -> tuple[bytes, int] | None:
+        """A request to an OTLP receiver with the spans of so many requests, waited for; None once the server is closed.
+
+        ``resource`` are OpenTelemetry's names and values of the server.
+        """
+
+    def next_payloads(self, seconds: float) -> tuple[bytes, int] | None:
+        """Lines of JSON, one for each of so many requests, waited for; None once the server is closed."""
+
+    def traced(self) -> tuple[int, int]:
+        """Requests whose spans were kept for :meth:`next_spans`, and dropped since there was no room."""
+
+    def logged(self) -> tuple[int, int]:
+        """The same of :meth:`next_payloads`."""
 
     def requests(self) -> list[tuple[int, int]]:
         """Inference requests by status code, of those that were answered."""

@@ -6,12 +6,14 @@ import pytest
 
 from modelcycle_runtime.errors import UserError
 from modelcycle_runtime.losses import LossName
-from modelcycle_runtime.serve.settings import Settings, Tolerance, parse_settings
+from modelcycle_runtime.serve.settings import PayloadLog, Settings, Tolerance, Traces, parse_settings
 
 CONTRACT = """{"model": "team.hedge", "version": "7", "modelDir": "/modelcycle/model", "deployment": "ns/hedge",
 "feedbackKeyFile": "/modelcycle/feedback/key", "peers": "hedge-peers.ns.svc", "loss": "Pinball", "pinballQuantile": 0.9,
 "duplicateWindowRows": 1000, "maxRequestsPerConnection": 10, "maxBodyBytes": 1024, "drainSeconds": 5,
-"smoke": {"absoluteTolerance": "0.1", "relativeTolerance": "0.01"}, "cpus": 2, "digest": "abc"}"""
+"smoke": {"absoluteTolerance": "0.1", "relativeTolerance": "0.01"}, "cpus": 2, "digest": "abc",
+"traces": {"endpoint": "http://collector:4318", "sampleRatio": "0.01"},
+"payloadLog": {"path": "/tmp/payloads", "sampleRatio": "1", "maxBytes": 4000000}}"""
 
 
 def test_the_settings_of_the_contract() -> None:
@@ -30,6 +32,8 @@ def test_the_settings_of_the_contract() -> None:
         max_body_bytes=1024,
         drain_seconds=5.0,
         smoke=Tolerance(0.1, 0.01),
+        traces=Traces("http://collector:4318", 0.01),
+        payload_log=PayloadLog(Path("/tmp/payloads"), 1.0, 4_000_000),
         cpus=2,
     )
 

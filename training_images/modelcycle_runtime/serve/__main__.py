@@ -15,8 +15,9 @@ import sys
 from modelcycle_runtime.contract import ENV_SERVE
 from modelcycle_runtime.errors import Failure
 from modelcycle_runtime.errors.termination import write_failure
+from modelcycle_runtime.serve.loading import load
 from modelcycle_runtime.serve.monitoring import Monitoring, State
-from modelcycle_runtime.serve.server import load, serve
+from modelcycle_runtime.serve.server import serve
 from modelcycle_runtime.serve.settings import parse_settings
 
 

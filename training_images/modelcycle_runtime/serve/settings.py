@@ -12,6 +12,9 @@ from modelcycle_runtime.contract import PORT_HTTP, PORT_METRICS
 from modelcycle_runtime.errors import UserError
 from modelcycle_runtime.losses import LossName
 
+MIN_LOG_BYTES = 2**21
+"""Half of it holds the longest line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
@@ -19,6 +22,23 @@ class Tolerance:
 
     absolute: float = 1e-4
     relative: float = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """Where spans go, and the share of requests that is traced whose callers don't say."""
+
+    endpoint: str
+    sample_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadLog:
+    """Where a share of the requests is written with its answers, in a file and the one before it."""
+
+    path: Path
+    sample_ratio: float
+    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +58,8 @@ class Settings:
     max_body_bytes: int = 16 * 2**20
     drain_seconds: float = 15.0
     smoke: Tolerance = Tolerance()
+    traces: Traces | None = None
+    payload_log: PayloadLog | None = None
     cpus: int = 1
     port: int = PORT_HTTP
     metrics_port: int = PORT_METRICS
@@ -75,6 +97,31 @@ def _tolerance(value: Mapping[str, str]) -> Tolerance:
     return Tolerance(float(value["absoluteTolerance"]), float(value["relativeTolerance"]))
 
 
+def _ratio(value: str) -> float:
+    ratio = float(value)
+    if not 0 <= ratio <= 1:
+        raise ValueError("sampleRatio is a number from 0 to 1")
+    return ratio
+
+
+def _traces(value: Mapping[str, str] | None) -> Traces | None:
+    if value is None:
+        return None
+    endpoint = value["endpoint"]
+    if not endpoint.startswith(("http://", "https://")):
+        raise ValueError("endpoint is the http or https address of an OTLP receiver, as http://collector:4318")
+    return Traces(endpoint, _ratio(value["sampleRatio"]))
+
+
+def _payload_log(value: Mapping[str, Any] | None) -> PayloadLog | None:
+    if value is None:
+        return None
+    log = PayloadLog(Path(value["path"]), _ratio(value["sampleRatio"]), int(value["maxBytes"]))
+    if not log.path.is_absolute() or log.max_bytes < MIN_LOG_BYTES:
+        raise ValueError(f"path is absolute, and maxBytes at least {MIN_LOG_BYTES}")
+    return log
+
+
 def _key_file(value: str | None) -> Path | None:
     return None if value is None else Path(value)
 
@@ -94,6 +141,8 @@ _FIELDS: dict[str, tuple[str, Any]] = {
     "max_body_bytes": ("maxBodyBytes", int),
     "drain_seconds": ("drainSeconds", float),
     "smoke": ("smoke", _tolerance),
+    "traces": ("traces", _traces),
+    "payload_log": ("payloadLog", _payload_log),
     "cpus": ("cpus", int),
     "port": ("port", int),
     "metrics_port": ("metricsPort", int),

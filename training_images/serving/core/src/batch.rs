@@ -11,6 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
+use crate::call::Run;
 use crate::engine::{Cause, Engine, Failure};
 use crate::histogram::Histograms;
 use crate::log::{self, Seldom};
@@ -34,7 +35,13 @@ pub struct Job {
     pub priority: u32,
     pub deadline: Option<Instant>,
     pub since: Instant,
-    pub reply: oneshot::Sender<Result<Vec<Tensor>, Refusal>>,
+    pub reply: oneshot::Sender<Result<Answered, Refusal>>,
+}
+
+/// What the model gave for a request, and when.
+pub struct Answered {
+    pub outputs: Vec<Tensor>,
+    pub run: Run,
 }
 
 impl Job {
@@ -215,7 +222,8 @@ impl Runner {
             }
         }
         for job in batch {
-            let found = self.run_once(&job.inputs, 1, job.rows).map_err(|failure| refusal(&failure));
+            let found = self.run_once(&job.inputs, 1, job.rows);
+            let found = found.map(|(outputs, run)| Answered { outputs, run }).map_err(|failure| refusal(&failure));
             let _ = job.reply.send(found);
         }
     }
@@ -224,7 +232,7 @@ impl Runner {
         let rows: Vec<usize> = batch.iter().map(|job| job.rows).collect();
         let total = rows.iter().sum();
         let inputs: Vec<Tensor> = (0..self.engine.inputs.len()).map(|place| joined(batch, place, total)).collect();
-        let outputs = self.run_once(&inputs, batch.len(), total)?;
+        let (outputs, run) = self.run_once(&inputs, batch.len(), total)?;
         if let Some(place) = outputs.iter().position(|output| output.shape.is_empty() || output.rows() != total) {
             self.alone.store(true, Relaxed);
             let name = &self.engine.outputs[place].name;
@@ -233,18 +241,20 @@ impl Runner {
         }
         let mut start = 0;
         for (job, rows) in batch.drain(..).zip(rows) {
-            let _ = job.reply.send(Ok(outputs.iter().map(|output| part(output, start, rows)).collect()));
+            let outputs = outputs.iter().map(|output| part(output, start, rows)).collect();
+            let _ = job.reply.send(Ok(Answered { outputs, run }));
             start += rows;
         }
         Ok(())
     }
 
-    fn run_once(&self, inputs: &[Tensor], requests: usize, rows: usize) -> Result<Vec<Tensor>, Failure> {
+    fn run_once(&self, inputs: &[Tensor], requests: usize, rows: usize) -> Result<(Vec<Tensor>, Run), Failure> {
         let began = Instant::now();
         let outputs = self.engine.run(inputs)?;
-        self.metrics.ran(requests, rows, began.elapsed());
+        let run = Run { began, ended: Instant::now(), requests, rows };
+        self.metrics.ran(requests, rows, run.ended - began);
         self.histograms.count(inputs, &outputs, rows);
-        Ok(outputs)
+        Ok((outputs, run))
     }
 }
 
@@ -317,7 +327,7 @@ mod tests {
     use super::*;
     use crate::tensor::Datatype;
 
-    type Reply = oneshot::Receiver<Result<Vec<Tensor>, Refusal>>;
+    type Reply = oneshot::Receiver<Result<Answered, Refusal>>;
 
     fn job(rows: i64, width: i64) -> (Job, Reply) {
         let (reply, receiver) = oneshot::channel();

@@ -12,6 +12,7 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 use prost::Message;
 
 use crate::answer::raw;
+use crate::call::Call;
 use crate::contents;
 use crate::event_time::{self, EventTimes};
 use crate::http::{Payload, Whole, read_body};
@@ -73,23 +74,30 @@ fn respond(payload: Payload) -> Response<Payload> {
 async fn call(worker: &Rc<Worker>, request: Request<Incoming>) -> Result<Vec<Bytes>, Refusal> {
     let (head, body) = request.into_parts();
     let method = head.uri.path().strip_prefix(SERVICE).unwrap_or_default().to_owned();
-    let is_inference = method == "ModelInfer";
-    let shared = &worker.shared;
-    let _under_way = is_inference.then(|| shared.metrics.begin());
-    let body = read_body(worker, &head.headers, body).await.map_err(|refused| refused.refusal);
-    let mut body = body.inspect_err(|refusal| {
-        if is_inference {
-            shared.metrics.request(refusal.status, None);
-        }
-    })?;
-    let started = Instant::now();
-    if is_inference {
-        let answered = infer(worker, &head.headers, &mut body, started).await;
-        let code = answered.as_ref().map_or_else(|refusal| refusal.status, |_| 200);
-        shared.metrics.request(code, Some(started.elapsed()));
-        return answered;
+    if method == "ModelInfer" {
+        return answered(worker, &head.headers, body).await;
     }
-    Ok(vec![about::answer(shared, &method, &body.bytes)?])
+    let body = read_body(worker, &head.headers, body).await.map_err(|refused| refused.refusal)?;
+    Ok(vec![about::answer(&worker.shared, &method, &body.bytes)?])
+}
+
+/// Reads an inference request, has it answered, and tells of it.
+async fn answered(worker: &Rc<Worker>, headers: &HeaderMap, body: Incoming) -> Result<Vec<Bytes>, Refusal> {
+    const METHOD: &str = "ModelInfer";
+    let _under_way = worker.shared.metrics.begin();
+    let call = worker.call(headers);
+    let mut body = match read_body(worker, headers, body).await {
+        Ok(body) => body,
+        Err(refused) => {
+            worker.ended(&call, METHOD, refused.refusal.status, None, &[]);
+            return Err(refused.refusal);
+        }
+    };
+    call.read.set(Instant::now());
+    let answered = infer(worker, headers, &mut body, &call).await;
+    let (code, parts) = answered.as_ref().map_or_else(|refusal| (refusal.status, &[][..]), |parts| (200, parts));
+    worker.ended(&call, METHOD, code, Some(&body.bytes), parts);
+    answered
 }
 
 fn malformed(error: prost::DecodeError) -> Refusal {
@@ -125,7 +133,7 @@ async fn infer(
     worker: &Rc<Worker>,
     headers: &HeaderMap,
     body: &mut Whole,
-    started: Instant,
+    call: &Call,
 ) -> Result<Vec<Bytes>, Refusal> {
     let shared = &worker.shared;
     let message = unframed(&body.bytes)?;
@@ -139,7 +147,7 @@ async fn infer(
     let inputs = contents::read(&asked.inputs, &asked.raw_inputs, &shared.engine.inputs, &mut body.held)?;
     let rows = inputs.first().map_or(1, Tensor::rows);
     let times = event_times(asked.parameters.get("event_time"), rows, inference::now())?;
-    let answers = inference::run(worker, inputs, rows, urgency, started).await?;
+    let answers = inference::run(worker, inputs, rows, urgency, call).await?;
     let tokens = inference::sign(worker, &answers, rows, &times);
     let response = InferResponse {
         model_name: shared.model.clone(),

@@ -11,6 +11,7 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use percent_encoding::percent_decode_str;
 
 use crate::about::statistics;
+use crate::call::Call;
 use crate::connection::{Pace, Turn};
 use crate::grpc;
 use crate::inference;
@@ -162,55 +163,65 @@ fn only_post(request: &Request<Incoming>) -> Result<(), Refused> {
     Err(Refused { refusal: Refusal::new(405, message), unread: is_long(request) })
 }
 
-/// Reads an inference request's body, has it answered, and counts it.
-async fn counted<T>(
+/// An answer's parts: JSON, and bytes after it.
+type Parts = (Vec<u8>, Vec<Bytes>);
+
+/// Reads an inference request's body, has it answered, and tells of it.
+async fn answered_by(
     worker: &Rc<Worker>,
+    method: &str,
     request: Request<Incoming>,
-    answer: impl AsyncFnOnce(&HeaderMap, &mut Whole, Instant) -> Result<T, Refusal>,
-) -> Result<T, Refused> {
+    answer: impl AsyncFnOnce(&HeaderMap, &mut Whole, &Call) -> Result<Parts, Refusal>,
+) -> Result<Response<Payload>, Refused> {
     only_post(&request)?;
-    let metrics = &worker.shared.metrics;
-    let _under_way = metrics.begin();
+    let _under_way = worker.shared.metrics.begin();
     let (head, body) = request.into_parts();
+    let call = worker.call(&head.headers);
     let mut body = match read_body(worker, &head.headers, body).await {
         Ok(body) => body,
         Err(refused) => {
-            metrics.request(refused.refusal.status, None);
+            worker.ended(&call, method, refused.refusal.status, None, &[]);
             return Err(refused);
         }
     };
-    let started = Instant::now();
-    let answered = answer(&head.headers, &mut body, started).await;
-    let code = answered.as_ref().map_or_else(|refusal| refusal.status, |_| 200);
-    metrics.request(code, Some(started.elapsed()));
-    Ok(answered?)
+    call.read.set(Instant::now());
+    match answer(&head.headers, &mut body, &call).await {
+        Ok((json, tail)) => {
+            let length = json.len();
+            let kind = if tail.is_empty() { JSON } else { OCTETS };
+            let parts: Vec<Bytes> = [Bytes::from(json)].into_iter().chain(tail).collect();
+            worker.ended(&call, method, 200, Some(&body.bytes), &parts);
+            let mut response = Response::new(Payload::default());
+            if kind == OCTETS {
+                response.headers_mut().insert(JSON_LENGTH, HeaderValue::from(length));
+            }
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+            *response.body_mut() = Payload::of(parts);
+            Ok(response)
+        }
+        Err(refusal) => {
+            worker.ended(&call, method, refusal.status, Some(&body.bytes), &[]);
+            Err(refusal.into())
+        }
+    }
 }
 
 async fn infer(worker: &Rc<Worker>, request: Request<Incoming>) -> Result<Response<Payload>, Refused> {
-    let answer = counted(worker, request, async |headers, body, started| {
+    answered_by(worker, "infer", request, async |headers, body, call| {
         let (json, tail) = split(headers, body.bytes.clone())?;
-        inference::answer(worker, &json, &tail, &mut body.held, started).await
+        let answer = inference::answer(worker, &json, &tail, &mut body.held, call).await?;
+        Ok((answer.json, answer.tail))
     })
-    .await?;
-    let mut response = Response::new(Payload::default());
-    let headers = response.headers_mut();
-    if answer.tail.is_empty() {
-        headers.insert(CONTENT_TYPE, JSON);
-    } else {
-        headers.insert(CONTENT_TYPE, OCTETS);
-        headers.insert(JSON_LENGTH, HeaderValue::from(answer.json.len()));
-    }
-    *response.body_mut() = Payload::of([Bytes::from(answer.json)].into_iter().chain(answer.tail));
-    Ok(response)
+    .await
 }
 
 async fn invoke(worker: &Rc<Worker>, request: Request<Incoming>) -> Result<Response<Payload>, Refused> {
-    let json = counted(worker, request, async |headers, body, started| {
+    answered_by(worker, "invocations", request, async |headers, body, call| {
         let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        inference::invoke(worker, kind, &body.bytes, &mut body.held, started).await
+        let json = inference::invoke(worker, kind, &body.bytes, &mut body.held, call).await?;
+        Ok((json, Vec::new()))
     })
-    .await?;
-    Ok(answered(StatusCode::OK, json))
+    .await
 }
 
 /// What Triton's clients ask for by a POST.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
@@ -13,9 +14,10 @@ use crate::engine::{self, Failure};
 use crate::feedback::Reply;
 use crate::histogram::{Column, Histograms};
 use crate::limits::Limits;
-use crate::server::{self, Parts, Shared};
+use crate::server::{self, Parts, Shared, Told};
 use crate::tensor::{Data, Datatype, Dim, Spec, Tensor};
 use crate::token::Signer;
+use crate::traces;
 
 fn error(failure: Failure) -> PyErr {
     PyRuntimeError::new_err(failure.message)
@@ -120,6 +122,9 @@ fn specs<'py>(py: Python<'py>, specs: &[Spec]) -> PyResult<Bound<'py, PyList>> {
 /// The bounds of a histogram with the counts up to each, and the sum.
 type Cumulative = (Vec<(f64, u64)>, f64);
 
+/// What is told of requests, and of how many.
+type Records<'py> = (Bound<'py, PyBytes>, usize);
+
 /// A server of one version of one model.
 #[pyclass(frozen, module = "modelcycle_core")]
 struct Server {
@@ -129,9 +134,9 @@ struct Server {
 #[pymethods]
 impl Server {
     /// Listens. `plan` is what calibrating gave; `columns` name the features of the one input, if anything does; `features` are name, edges, and whether it was null at training,
-    /// `predictions` the place of an output and its edges.
+    /// `predictions` the place of an output and its edges; `traced` and `logged` the shares of requests that are told of.
     #[new]
-    #[pyo3(signature = (engine, plan, *, model, version, key, port, workers, max_body_bytes, max_requests_per_connection, columns, features, predictions))]
+    #[pyo3(signature = (engine, plan, *, model, version, key, port, workers, max_body_bytes, max_requests_per_connection, columns, features, predictions, traced, logged))]
     #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
     fn new(
         py: Python<'_>,
@@ -147,6 +152,8 @@ impl Server {
         columns: Vec<String>,
         features: Vec<(String, Vec<f64>, bool)>,
         predictions: Vec<(usize, Vec<f64>)>,
+        traced: Option<f64>,
+        logged: Option<f64>,
     ) -> PyResult<Server> {
         let signer = Signer::new(key, version).ok_or_else(|| PyValueError::new_err("the key can't be used"))?;
         let features = features.into_iter().map(|(name, edges, was_null)| Column { name, edges, was_null }).collect();
@@ -162,6 +169,7 @@ impl Server {
                 histograms: Histograms::new(features, predictions),
                 signer,
                 limits: Limits { body_bytes: max_body_bytes, requests_per_connection: max_requests_per_connection },
+                told: Told { traced, logged },
             });
             let inner = server::Server::start(shared, plan, port, workers)
                 .map_err(|error| PyOSError::new_err(format!("port {port}: {error}")))?;
@@ -189,6 +197,36 @@ impl Server {
     fn next_feedback(&self, py: Python<'_>) -> Option<Feedback> {
         let asked = py.detach(|| self.inner.shared.feedback.next())?;
         Some(Feedback { body: asked.body, handed_over: asked.handed_over, reply: Mutex::new(Some(asked.reply)) })
+    }
+
+    /// What there is to tell an OTLP receiver, waited for so long; None once no more is to come.
+    fn next_spans<'py>(
+        &self,
+        py: Python<'py>,
+        seconds: f64,
+        resource: Vec<(String, String)>,
+    ) -> Option<Records<'py>> {
+        let traces = self.inner.shared.traces.as_ref()?;
+        let records = py.detach(|| traces.outbox.take(Duration::from_secs_f64(seconds)))?;
+        let request = if records.is_empty() { Vec::new() } else { traces::request(&resource, &records) };
+        Some((PyBytes::new(py, &request), records.len()))
+    }
+
+    /// Lines for the log of requests, waited for so long; None once no more is to come.
+    fn next_payloads<'py>(&self, py: Python<'py>, seconds: f64) -> Option<Records<'py>> {
+        let payloads = self.inner.shared.payloads.as_ref()?;
+        let records = py.detach(|| payloads.outbox.take(Duration::from_secs_f64(seconds)))?;
+        Some((PyBytes::new(py, &records.concat()), records.len()))
+    }
+
+    /// Requests whose spans were kept, and dropped.
+    fn traced(&self) -> (u64, u64) {
+        self.inner.shared.traces.as_ref().map_or((0, 0), |traces| traces.outbox.counts())
+    }
+
+    /// Requests whose lines were kept, and dropped.
+    fn logged(&self) -> (u64, u64) {
+        self.inner.shared.payloads.as_ref().map_or((0, 0), |payloads| payloads.outbox.counts())
     }
 
     /// Inference requests by status code.

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,6 +23,7 @@ use tokio::task::LocalSet;
 
 use crate::batch::{Queue, Runner};
 use crate::calibrate::Plan;
+use crate::call::Call;
 use crate::connection::{Pace, Socket, is_http2};
 use crate::engine::Engine;
 use crate::feedback::Feedback;
@@ -28,9 +31,12 @@ use crate::histogram::Histograms;
 use crate::http;
 use crate::limits::{Budget, CONNECTIONS, HEADER_BYTES, Limits, QUEUE, REQUEST};
 use crate::metrics::Metrics;
+use crate::payloads::{Payloads, Record};
 use crate::refusal::Refusal;
 use crate::token::{Ids, Signer};
+use crate::traces::Traces;
 
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const BACKLOG: i32 = 1024;
 /// How often the connections are looked at for those that are late.
 const REAP: Duration = Duration::from_millis(500);
@@ -91,6 +97,8 @@ pub struct Shared {
     pub budget: Arc<Budget>,
     pub state: State,
     pub feedback: Feedback,
+    pub traces: Option<Traces>,
+    pub payloads: Option<Payloads>,
     connections: AtomicUsize,
 }
 
@@ -104,11 +112,20 @@ pub struct Parts {
     pub histograms: Histograms,
     pub signer: Signer,
     pub limits: Limits,
+    pub told: Told,
+}
+
+/// What is told of requests to others, and of which share of them; `None` tells nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told {
+    /// Of those whose callers don't say whether they are traced.
+    pub traced: Option<f64>,
+    pub logged: Option<f64>,
 }
 
 impl Shared {
     pub fn new(parts: Parts) -> Shared {
-        let Parts { model, version, engine, plan, columns, histograms, signer, limits } = parts;
+        let Parts { model, version, engine, plan, columns, histograms, signer, limits, told } = parts;
         let metrics = Arc::<Metrics>::default();
         Shared {
             infer_paths: [format!("/v2/models/{model}/infer"), format!("/v2/models/{model}/versions/{version}/infer")],
@@ -124,6 +141,8 @@ impl Shared {
             metrics,
             state: State::default(),
             feedback: Feedback::default(),
+            traces: told.traced.map(Traces::new),
+            payloads: told.logged.map(Payloads::new),
             connections: AtomicUsize::new(0),
         }
     }
@@ -135,6 +154,32 @@ pub struct Worker {
     pub queue: Arc<Queue>,
     pub ids: RefCell<Ids>,
     paces: RefCell<Vec<Rc<Pace>>>,
+}
+
+impl Worker {
+    /// A request whose headers are there.
+    pub fn call(&self, headers: &HeaderMap) -> Call {
+        let traces = self.shared.traces.as_ref();
+        Call::new(traces.and_then(|traces| {
+            traces.begin(headers.get(TRACEPARENT).map(HeaderValue::as_bytes), &mut self.ids.borrow_mut())
+        }))
+    }
+
+    /// Counts a request that is over, and tells of it. `body` is none where it did not come whole, and `answer` empty
+    /// where it was refused.
+    pub fn ended(&self, call: &Call, method: &str, code: u16, body: Option<&Bytes>, answer: &[Bytes]) {
+        let shared = &self.shared;
+        shared.metrics.request(code, body.map(|_| call.read.get().elapsed()));
+        if let Some(traces) = &shared.traces {
+            traces.end(call, method, code, &mut self.ids.borrow_mut());
+        }
+        if let (Some(payloads), Some(request)) = (&shared.payloads, body)
+            && payloads.picks(&mut self.ids.borrow_mut())
+        {
+            let trace = call.context.map(|context| context.trace);
+            payloads.add(&Record { method, version: &shared.version, code, trace, request, answer });
+        }
+    }
 }
 
 /// A server whose threads run until [`Server::close`].
@@ -199,6 +244,12 @@ impl Server {
             let _ = thread.join();
         }
         self.shared.feedback.close();
+        if let Some(traces) = &self.shared.traces {
+            traces.outbox.close();
+        }
+        if let Some(payloads) = &self.shared.payloads {
+            payloads.outbox.close();
+        }
     }
 }
 
