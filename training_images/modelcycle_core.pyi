@@ -12,11 +12,26 @@ Spec = tuple[str, Datatype, list[int | str | None]]
 Cumulative = tuple[list[tuple[float, int]], float]
 """The bounds of a histogram with the counts up to each, the last infinite; and the sum."""
 
+def available_providers(library: str | PathLike[str]) -> list[str]:
+    """Names of the execution providers that ONNX Runtime's ``library`` was built with.
+
+    Raises:
+        RuntimeError: it can't be opened.
+    """
+
 class Engine:
     """A loaded model; it may be run from several threads at once."""
 
-    def __new__(cls, library: str | PathLike[str], model: str | PathLike[str], threads: int) -> Engine:
+    def __new__(
+        cls,
+        library: str | PathLike[str],
+        model: str | PathLike[str],
+        threads: int,
+        providers: Sequence[tuple[str, Sequence[tuple[str, str]]]],
+    ) -> Engine:
         """Load ``model`` by ONNX Runtime's ``library``, with ``threads`` threads for one run.
+
+        ``providers`` are names of execution providers and their options; the CPU runs what they can't.
 
         Raises:
             RuntimeError: ONNX Runtime refuses it.
@@ -33,6 +48,13 @@ class Engine:
 
     def calibrate(self, sample: Sequence[Tensor] | None) -> Plan:
         """Try batches of all sizes, which warms the model up; with the rows of ``sample``, or made-up ones.
+
+        Raises:
+            RuntimeError: ONNX Runtime refuses them.
+        """
+
+    def throughput(self, sample: Sequence[Tensor] | None, rows: int, runners: int) -> float:
+        """Rows a second of ``runners`` at once, each with batches of ``rows`` rows.
 
         Raises:
             RuntimeError: ONNX Runtime refuses them.
@@ -62,6 +84,7 @@ class Server:
         key: bytes,
         port: int,
         workers: int,
+        runners: int,
         max_body_bytes: int,
         max_requests_per_connection: int,
         columns: Sequence[str],
@@ -70,12 +93,12 @@ class Server:
         traced: float | None,
         logged: float | None,
     ) -> Server:
-        """Listen with ``workers`` threads.
+        """Listen with ``workers`` threads for connections, and ``runners`` for a model that has threads of its own.
 
         ``columns`` are the names of the features of a model with one input, in its order; empty where nothing names
-        them. ``features`` are name, edges, and whether it was null at training, in the model's order; ``predictions`` the
-        place of an output and its edges. ``traced`` is the share of requests that is traced where callers don't say,
-        ``logged`` that of those whose payloads are kept; None tells of none.
+        them. ``features`` are name, edges, and whether it was null at training, in the model's order; ``predictions``
+        the place of an output and its edges. ``traced`` is the share of requests that is traced where callers don't
+        say, ``logged`` that of those whose payloads are kept; None tells of none.
 
         Raises:
             OSError: the port is taken.

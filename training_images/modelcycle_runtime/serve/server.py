@@ -49,20 +49,21 @@ async def serve(settings: Settings, loaded: Loaded, state: State) -> None:
 def _listen(settings: Settings, loaded: Loaded) -> core.Server:
     try:
         return core.Server(
-            loaded.model.engine,
-            loaded.plan,
+            loaded.arranged.model.engine,
+            loaded.arranged.plan,
             model=settings.model,
             version=int(settings.version),
             key=loaded.key,
             port=settings.port,
             workers=settings.cpus,
+            runners=loaded.arranged.runners,
             max_body_bytes=settings.max_body_bytes,
             max_requests_per_connection=settings.max_requests_per_connection,
             columns=loaded.columns,
             features=loaded.histograms.columns(),
             predictions=loaded.histograms.outputs(),
-            traced=settings.traces and settings.traces.sample_ratio,
-            logged=settings.payload_log and settings.payload_log.sample_ratio,
+            traced=None if settings.traces is None else settings.traces.sample_ratio,
+            logged=None if settings.payload_log is None else settings.payload_log.sample_ratio,
         )
     except OSError as error:
         raise UserError(f"MODELCYCLE_SERVE: {error}") from error

@@ -11,6 +11,7 @@ from typing import Any
 from modelcycle_runtime.contract import PORT_HTTP, PORT_METRICS
 from modelcycle_runtime.errors import UserError
 from modelcycle_runtime.losses import LossName
+from modelcycle_runtime.serve.providers import Accelerator
 
 MIN_LOG_BYTES = 2**21
 """Half of it holds the longest line."""
@@ -61,6 +62,9 @@ class Settings:
     traces: Traces | None = None
     payload_log: PayloadLog | None = None
     cpus: int = 1
+    accelerator: Accelerator = Accelerator.AUTO
+    cache_dir: Path = Path("/tmp/modelcycle")  # noqa: S108 the one folder that pods can write to
+    """For what execution providers make of a model."""
     port: int = PORT_HTTP
     metrics_port: int = PORT_METRICS
 
@@ -144,6 +148,8 @@ _FIELDS: dict[str, tuple[str, Any]] = {
     "traces": ("traces", _traces),
     "payload_log": ("payloadLog", _payload_log),
     "cpus": ("cpus", int),
+    "accelerator": ("accelerator", Accelerator),
+    "cache_dir": ("cacheDir", Path),
     "port": ("port", int),
     "metrics_port": ("metricsPort", int),
 }

@@ -9,12 +9,7 @@ use crate::sent::{check_fit, field};
 use crate::tensor::{self, Data, Datatype, Spec, Tensor, check_names, from_raw};
 
 /// The tensors in the order of the model's inputs.
-pub fn read(
-    sent: &[InferTensor],
-    raw: &[Bytes],
-    specs: &[Spec],
-    held: &mut Held,
-) -> Result<Vec<Tensor>, Refusal> {
+pub fn read(sent: &[InferTensor], raw: &[Bytes], specs: &[Spec], held: &mut Held) -> Result<Vec<Tensor>, Refusal> {
     if !raw.is_empty() && raw.len() != sent.len() {
         return Err(Refusal::bad(format!("raw_input_contents: has {} entries for {} inputs", raw.len(), sent.len())));
     }
@@ -203,6 +198,9 @@ mod tests {
             let message = read_one(one, &raw, datatype).unwrap_err();
             assert!(message.starts_with(said), "{message}");
         }
-        assert_eq!(super::read(&[], &[], &[spec(Datatype::Fp32)], &mut Held::plenty()).unwrap_err().message, "inputs: x is missing");
+        assert_eq!(
+            super::read(&[], &[], &[spec(Datatype::Fp32)], &mut Held::plenty()).unwrap_err().message,
+            "inputs: x is missing"
+        );
     }
 }

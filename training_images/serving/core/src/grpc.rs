@@ -129,12 +129,7 @@ fn unframed(body: &Bytes) -> Result<Bytes, Refusal> {
     }
 }
 
-async fn infer(
-    worker: &Rc<Worker>,
-    headers: &HeaderMap,
-    body: &mut Whole,
-    call: &Call,
-) -> Result<Vec<Bytes>, Refusal> {
+async fn infer(worker: &Rc<Worker>, headers: &HeaderMap, body: &mut Whole, call: &Call) -> Result<Vec<Bytes>, Refusal> {
     let shared = &worker.shared;
     let message = unframed(&body.bytes)?;
     body.held.add(weigh(&message, shared.engine.inputs.len())?)?;

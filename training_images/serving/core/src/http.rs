@@ -187,16 +187,17 @@ async fn answered_by(
     call.read.set(Instant::now());
     match answer(&head.headers, &mut body, &call).await {
         Ok((json, tail)) => {
-            let length = json.len();
-            let kind = if tail.is_empty() { JSON } else { OCTETS };
+            let mut headers = HeaderMap::with_capacity(4);
+            if tail.is_empty() {
+                headers.insert(CONTENT_TYPE, JSON);
+            } else {
+                headers.insert(CONTENT_TYPE, OCTETS);
+                headers.insert(JSON_LENGTH, HeaderValue::from(json.len()));
+            }
             let parts: Vec<Bytes> = [Bytes::from(json)].into_iter().chain(tail).collect();
             worker.ended(&call, method, 200, Some(&body.bytes), &parts);
-            let mut response = Response::new(Payload::default());
-            if kind == OCTETS {
-                response.headers_mut().insert(JSON_LENGTH, HeaderValue::from(length));
-            }
-            response.headers_mut().insert(CONTENT_TYPE, kind);
-            *response.body_mut() = Payload::of(parts);
+            let mut response = Response::new(Payload::of(parts));
+            *response.headers_mut() = headers;
             Ok(response)
         }
         Err(refusal) => {

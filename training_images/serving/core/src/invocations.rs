@@ -55,7 +55,9 @@ pub fn read(known: Known<'_>, kind: &[u8], body: &[u8], now: i64, held: &mut Hel
         }
         // What is not said to be something else: curl's forms too.
         "" | "application/json" | "application/x-www-form-urlencoded" => read_json(known, body, now, held),
-        other => Err(Refusal::new(415, format!("Content-Type: {other} is not read; application/json and text/csv are"))),
+        other => {
+            Err(Refusal::new(415, format!("Content-Type: {other} is not read; application/json and text/csv are")))
+        }
     }
 }
 
@@ -116,12 +118,14 @@ fn tensors(form: &str, known: Known<'_>, raw: &[u8], held: &mut Held) -> Result<
     let mut cursor = Cursor::new(raw);
     let mut found: Vec<Option<&[u8]>> = vec![None; known.inputs.len()];
     match (cursor.kind()?, known.inputs) {
-        (Kind::Object, _) => cursor.object(|cursor, name| {
-            match known.inputs.iter().position(|spec| spec.name == name) {
+        (Kind::Object, _) => {
+            cursor.object(|cursor, name| match known.inputs.iter().position(|spec| spec.name == name) {
                 Some(place) => keep(cursor, &mut found[place]),
-                None => Err(Refusal::bad(format!("{form}: '{name}' is no input of the model; it has {}", names(known)))),
-            }
-        })?,
+                None => {
+                    Err(Refusal::bad(format!("{form}: '{name}' is no input of the model; it has {}", names(known))))
+                }
+            })?
+        }
         (Kind::List, [_]) => found[0] = Some(raw),
         (Kind::List, _) => return Err(Refusal::bad(format!("{form}: must be an object with {}", names(known)))),
         _ => return Err(Refusal::bad(format!("{form}: must be a list or an object"))),
@@ -157,7 +161,11 @@ fn tensor(form: &str, spec: &Spec, list: &[u8], column: bool, held: &mut Held) -
 /// The answer as MLflow's server has it, and the tokens as those of the Open Inference Protocol.
 pub fn write(signed: &Signed<'_>, specs: &[Spec], outputs: &[Tensor], is_frame: bool) -> Result<Vec<u8>, Refusal> {
     let mut json = b"{\"predictions\":".to_vec();
-    if is_frame { write_records(&mut json, specs, outputs)? } else { write_tensors(&mut json, specs, outputs) }
+    if is_frame {
+        write_records(&mut json, specs, outputs)?
+    } else {
+        write_tensors(&mut json, specs, outputs)
+    }
     write_tokens(&mut json, signed.tokens);
     json.push(b'}');
     Ok(json)
@@ -384,7 +392,8 @@ mod tests {
 
     #[test]
     fn an_answer() {
-        let specs = [spec("y", Datatype::Fp32, vec![Dim::Free, Dim::Fixed(1)]), spec("z", Datatype::Int8, vec![Dim::Free])];
+        let specs =
+            [spec("y", Datatype::Fp32, vec![Dim::Free, Dim::Fixed(1)]), spec("z", Datatype::Int8, vec![Dim::Free])];
         let floats = Bytes::from([1.5f32, f32::NAN].map(f32::to_le_bytes).concat());
         let outputs = [
             Tensor { datatype: Datatype::Fp32, shape: vec![2, 1], data: Data::Fixed(floats) },

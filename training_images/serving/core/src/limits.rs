@@ -61,7 +61,10 @@ impl Held {
         let before = self.budget.held.fetch_add(bytes, Relaxed);
         if self.bytes > self.budget.most {
             let most = self.budget.most;
-            return Err(Refusal::new(413, format!("body: takes {} bytes of memory, at most {most} are lent", self.bytes)));
+            return Err(Refusal::new(
+                413,
+                format!("body: takes {} bytes of memory, at most {most} are lent", self.bytes),
+            ));
         }
         if before.saturating_add(bytes) > self.budget.most {
             self.budget.metrics.reject(Reason::Memory);

@@ -9,8 +9,8 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-use crate::calibrate::{self, calibrate, made_up};
-use crate::engine::{self, Failure};
+use crate::calibrate::{self, calibrate, made_up, throughput};
+use crate::engine::{self, Failure, Provider};
 use crate::feedback::Reply;
 use crate::histogram::{Column, Histograms};
 use crate::limits::Limits;
@@ -45,8 +45,16 @@ struct Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    fn new(py: Python<'_>, library: PathBuf, model: PathBuf, threads: usize) -> PyResult<Engine> {
-        let loaded = py.detach(|| engine::Engine::load(&library, &model, threads)).map_err(error)?;
+    fn new(
+        py: Python<'_>,
+        library: PathBuf,
+        model: PathBuf,
+        threads: usize,
+        providers: Vec<(String, Vec<(String, String)>)>,
+    ) -> PyResult<Engine> {
+        let providers: Vec<Provider> =
+            providers.into_iter().map(|(name, options)| Provider { name, options }).collect();
+        let loaded = py.detach(|| engine::Engine::load(&library, &model, threads, &providers)).map_err(error)?;
         Ok(Engine { inner: Arc::new(loaded) })
     }
 
@@ -78,13 +86,31 @@ impl Engine {
 
     /// Warms the model up. `sample` has recorded rows, or is None.
     fn calibrate(&self, py: Python<'_>, sample: Option<Vec<Sent<'_>>>) -> PyResult<Plan> {
-        let sample = match sample {
-            Some(sent) => sent.iter().map(tensor).collect::<PyResult<Vec<_>>>()?,
-            None => made_up(&self.inner.inputs),
-        };
+        let sample = self.sample(sample)?;
         let plan = py.detach(|| calibrate(&self.inner, &sample)).map_err(error)?;
         Ok(Plan { most_rows: plan.most_rows, is_short: plan.is_short })
     }
+
+    /// Rows a second of so many runners with batches of `rows` each.
+    fn throughput(&self, py: Python<'_>, sample: Option<Vec<Sent<'_>>>, rows: usize, runners: usize) -> PyResult<f64> {
+        let sample = self.sample(sample)?;
+        py.detach(|| throughput(&self.inner, &sample, rows, runners)).map_err(error)
+    }
+}
+
+impl Engine {
+    fn sample(&self, sent: Option<Vec<Sent<'_>>>) -> PyResult<Vec<Tensor>> {
+        match sent {
+            Some(sent) => sent.iter().map(tensor).collect(),
+            None => Ok(made_up(&self.inner)),
+        }
+    }
+}
+
+/// Names of the execution providers that ONNX Runtime's `library` was built with.
+#[pyfunction]
+fn available_providers(py: Python<'_>, library: PathBuf) -> PyResult<Vec<String>> {
+    py.detach(|| engine::available(&library)).map_err(error)
 }
 
 /// How a model is best run.
@@ -97,7 +123,7 @@ struct Plan {
 #[pymethods]
 impl Plan {
     fn __repr__(&self) -> String {
-        let how = if self.is_short { "on the threads of the connections" } else { "on a thread of its own" };
+        let how = if self.is_short { "on the threads of the connections" } else { "on threads of its own" };
         format!("batches of at most {} rows, run {how}", self.most_rows)
     }
 }
@@ -136,7 +162,7 @@ impl Server {
     /// Listens. `plan` is what calibrating gave; `columns` name the features of the one input, if anything does; `features` are name, edges, and whether it was null at training,
     /// `predictions` the place of an output and its edges; `traced` and `logged` the shares of requests that are told of.
     #[new]
-    #[pyo3(signature = (engine, plan, *, model, version, key, port, workers, max_body_bytes, max_requests_per_connection, columns, features, predictions, traced, logged))]
+    #[pyo3(signature = (engine, plan, *, model, version, key, port, workers, runners, max_body_bytes, max_requests_per_connection, columns, features, predictions, traced, logged))]
     #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
     fn new(
         py: Python<'_>,
@@ -147,6 +173,7 @@ impl Server {
         key: &[u8],
         port: u16,
         workers: usize,
+        runners: usize,
         max_body_bytes: usize,
         max_requests_per_connection: u32,
         columns: Vec<String>,
@@ -171,7 +198,7 @@ impl Server {
                 limits: Limits { body_bytes: max_body_bytes, requests_per_connection: max_requests_per_connection },
                 told: Told { traced, logged },
             });
-            let inner = server::Server::start(shared, plan, port, workers)
+            let inner = server::Server::start(shared, plan, port, workers, runners)
                 .map_err(|error| PyOSError::new_err(format!("port {port}: {error}")))?;
             inner.shared.state.become_ready();
             Ok(Server { inner })
@@ -200,12 +227,7 @@ impl Server {
     }
 
     /// What there is to tell an OTLP receiver, waited for so long; None once no more is to come.
-    fn next_spans<'py>(
-        &self,
-        py: Python<'py>,
-        seconds: f64,
-        resource: Vec<(String, String)>,
-    ) -> Option<Records<'py>> {
+    fn next_spans<'py>(&self, py: Python<'py>, seconds: f64, resource: Vec<(String, String)>) -> Option<Records<'py>> {
         let traces = self.inner.shared.traces.as_ref()?;
         let records = py.detach(|| traces.outbox.take(Duration::from_secs_f64(seconds)))?;
         let request = if records.is_empty() { Vec::new() } else { traces::request(&resource, &records) };
@@ -292,5 +314,6 @@ fn modelcycle_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Plan>()?;
     module.add_class::<Server>()?;
     module.add_class::<Feedback>()?;
+    module.add_function(wrap_pyfunction!(available_providers, module)?)?;
     Ok(())
 }

@@ -275,7 +275,8 @@ mod tests {
     }
 
     fn parse_with(json: &str, tail: &'static [u8]) -> Result<Request, String> {
-        read(&x(), &yz(), json.as_bytes(), &Bytes::from_static(tail), NOW, &mut Held::plenty()).map_err(|refusal| refusal.message)
+        read(&x(), &yz(), json.as_bytes(), &Bytes::from_static(tail), NOW, &mut Held::plenty())
+            .map_err(|refusal| refusal.message)
     }
 
     const GOOD: &str = r#"{"name":"x","shape":[1,2],"datatype":"FP32","data":[1,2]}"#;

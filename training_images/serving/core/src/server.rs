@@ -192,8 +192,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `port`, with `workers` threads for connections.
-    pub fn start(shared: Shared, plan: Plan, port: u16, workers: usize) -> io::Result<Server> {
+    /// Listens on `port`, with `workers` threads for connections, and `runners` for a model that has threads of its own.
+    pub fn start(shared: Shared, plan: Plan, port: u16, workers: usize, runners: usize) -> io::Result<Server> {
         let shared = Arc::new(shared);
         let listener = listen(port)?;
         let port = listener.local_addr()?.port();
@@ -209,12 +209,14 @@ impl Server {
         let common = (!plan.is_short).then(|| Arc::new(Queue::new(QUEUE)));
         if let Some(queue) = common.clone() {
             queues.push(queue.clone());
-            let runner = runner.clone();
-            threads.push(spawn("model", move || {
-                while let Some(picked) = queue.wait(runner.most_rows()) {
-                    runner.run(picked);
-                }
-            })?);
+            for _ in 0..runners.max(1) {
+                let (queue, runner) = (queue.clone(), runner.clone());
+                threads.push(spawn("model", move || {
+                    while let Some(picked) = queue.wait(runner.most_rows()) {
+                        runner.run(picked);
+                    }
+                })?);
+            }
         }
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..workers.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
         let mut accepting = Some((listener, senders));

@@ -66,12 +66,7 @@ fn allowed(datatype: Datatype) -> &'static str {
     }
 }
 
-fn read_as(
-    cursor: &mut Cursor<'_>,
-    datatype: Datatype,
-    expected: usize,
-    held: &mut Held,
-) -> Result<Values, Wrong> {
+fn read_as(cursor: &mut Cursor<'_>, datatype: Datatype, expected: usize, held: &mut Held) -> Result<Values, Wrong> {
     let values = match datatype {
         Datatype::Bool => fixed(cursor, expected, |cursor, out: &mut Vec<u8>| match cursor.kind()? {
             Kind::True | Kind::False => {
@@ -256,7 +251,8 @@ mod tests {
     use super::*;
 
     fn read_text(datatype: Datatype, text: &str) -> Result<Values, String> {
-        read(&mut Cursor::new(text.as_bytes()), datatype, 0, &mut Held::plenty(), || "x".to_owned()).map_err(|refusal| refusal.message)
+        read(&mut Cursor::new(text.as_bytes()), datatype, 0, &mut Held::plenty(), || "x".to_owned())
+            .map_err(|refusal| refusal.message)
     }
 
     fn floats(text: &str) -> Vec<f32> {

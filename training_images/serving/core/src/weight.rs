@@ -170,10 +170,7 @@ mod tests {
                 "message: has more than 256 parameters",
             ),
             (
-                InferRequest {
-                    inputs: vec![InferTensor { shape: vec![1; 17], ..InferTensor::default() }],
-                    ..whole()
-                },
+                InferRequest { inputs: vec![InferTensor { shape: vec![1; 17], ..InferTensor::default() }], ..whole() },
                 "message: has more than 16 sizes in a shape",
             ),
         ] {
@@ -183,7 +180,9 @@ mod tests {
 
     #[test]
     fn what_is_no_message_is_refused() {
-        for bytes in [&b"\xff\xff"[..], b"\x2a\x05a", b"\x2a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x2a\x02\x2a\x05"] {
+        for bytes in
+            [&b"\xff\xff"[..], b"\x2a\x05a", b"\x2a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x2a\x02\x2a\x05"]
+        {
             assert!(weigh(bytes, 2).is_err(), "{bytes:?}");
         }
     }

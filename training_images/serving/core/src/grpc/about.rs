@@ -87,16 +87,20 @@ fn config(shared: &Shared) -> ModelConfig {
         platform: PLATFORM.to_owned(),
         backend: BACKEND.to_owned(),
         max_batch_size: max_batch_size(shared.most_rows),
-        inputs: shared.engine.inputs.iter().map(configured).map(|one| ConfiguredInput {
-            name: one.name.to_owned(),
-            datatype: one.datatype.1,
-            sizes: one.sizes,
-        }).collect(),
-        outputs: shared.engine.outputs.iter().map(configured).map(|one| ConfiguredOutput {
-            name: one.name.to_owned(),
-            datatype: one.datatype.1,
-            sizes: one.sizes,
-        }).collect(),
+        inputs: shared
+            .engine
+            .inputs
+            .iter()
+            .map(configured)
+            .map(|one| ConfiguredInput { name: one.name.to_owned(), datatype: one.datatype.1, sizes: one.sizes })
+            .collect(),
+        outputs: shared
+            .engine
+            .outputs
+            .iter()
+            .map(configured)
+            .map(|one| ConfiguredOutput { name: one.name.to_owned(), datatype: one.datatype.1, sizes: one.sizes })
+            .collect(),
     }
 }
 

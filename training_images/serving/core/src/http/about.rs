@@ -86,7 +86,8 @@ pub fn statistics(model: &str, version: &str, found: &Statistics) -> String {
         json.extend_from_slice(format!(",\"{name}\":{value}").as_bytes());
     }
     json.extend_from_slice(b",\"inference_stats\":{");
-    let each = [("success", found.success), ("fail", found.fail), ("queue", found.queue), ("compute_infer", found.compute)];
+    let each =
+        [("success", found.success), ("fail", found.fail), ("queue", found.queue), ("compute_infer", found.compute)];
     for (place, (name, spent)) in each.into_iter().enumerate() {
         let comma = if place > 0 { "," } else { "" };
         let Spent { count, nanos } = spent;

@@ -24,8 +24,10 @@ pub struct Payload {
 }
 
 impl Payload {
-    pub fn of(parts: impl IntoIterator<Item = Bytes>) -> Payload {
-        Payload { parts: parts.into_iter().filter(|part| !part.is_empty()).collect(), trailers: None }
+    pub fn of(parts: impl Into<VecDeque<Bytes>>) -> Payload {
+        let mut parts = parts.into();
+        parts.retain(|part| !part.is_empty());
+        Payload { parts, trailers: None }
     }
 
     pub fn with_trailers(mut self, trailers: HeaderMap) -> Payload {

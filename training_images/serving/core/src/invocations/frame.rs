@@ -58,7 +58,9 @@ impl<'a> Frame<'a> {
             let found = cells.len() - before;
             if found != *width.get_or_insert(found) {
                 let width = width.unwrap_or_default();
-                return Err(Refusal::bad(format!("dataframe_split.data[{row}]: has {found} values for {width} columns")));
+                return Err(Refusal::bad(format!(
+                    "dataframe_split.data[{row}]: has {found} values for {width} columns"
+                )));
             }
             row += 1;
             Ok(())
