@@ -131,7 +131,7 @@ def test_messages_of_grpc(linear: Watched, channel: grpc.Channel, sent: list[byt
 @share(15, requests=1)
 @given(wire.HTTP1)
 def test_bytes_of_http(linear: Watched, sent: bytes) -> None:
-    statuses = list(wire.http1_statuses(wire.told(linear.url, sent)))
+    statuses = wire.http1_statuses(wire.told(linear.url, sent))
     linear.count("HTTP/1.1", "+".join(map(str, statuses[:1])) or "closed")
     assert all(200 <= status < 500 for status in statuses), statuses
 

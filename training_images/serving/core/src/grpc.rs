@@ -23,10 +23,10 @@ use crate::protocol::{
 };
 use crate::refusal::Refusal;
 use crate::request::no_output;
-use crate::server::Worker;
 use crate::tensor::{Spec, Tensor};
 use crate::token;
 use crate::weight::weigh;
+use crate::worker::Worker;
 
 mod about;
 

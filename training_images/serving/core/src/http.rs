@@ -17,7 +17,7 @@ use crate::grpc;
 use crate::inference;
 use crate::json::write_text;
 use crate::refusal::Refusal;
-use crate::server::Worker;
+use crate::worker::Worker;
 
 mod about;
 mod body;

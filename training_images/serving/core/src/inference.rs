@@ -17,9 +17,9 @@ use crate::metrics::Reason;
 use crate::parameters::Urgency;
 use crate::refusal::Refusal;
 use crate::request;
-use crate::server::Worker;
 use crate::tensor::{Tensor, elements};
 use crate::token;
+use crate::worker::Worker;
 
 /// Nanoseconds since 1970.
 pub fn now() -> i64 {

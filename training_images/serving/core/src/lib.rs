@@ -34,3 +34,4 @@ pub mod token;
 pub mod traces;
 pub mod values;
 pub mod weight;
+pub mod worker;

@@ -14,10 +14,11 @@ use crate::engine::{self, Failure, Provider};
 use crate::feedback::Reply;
 use crate::histogram::{Column, Histograms};
 use crate::limits::Limits;
-use crate::server::{self, Parts, Shared, Told};
+use crate::server;
 use crate::tensor::{Data, Datatype, Dim, Spec, Tensor};
 use crate::token::Signer;
 use crate::traces;
+use crate::worker::{Parts, Shared, Told};
 
 fn error(failure: Failure) -> PyErr {
     PyRuntimeError::new_err(failure.message)

@@ -13,8 +13,8 @@ use crate::protocol::{
     ModelMetadata, ModelNamed, ModelStatistics, Ready, ServerMetadata, StatisticsResponse, TensorMetadata, TimeSpent,
 };
 use crate::refusal::Refusal;
-use crate::server::Shared;
 use crate::tensor::Spec;
+use crate::worker::Shared;
 
 /// The answer to a call of `method` that is no inference.
 pub fn answer(shared: &Shared, method: &str, body: &Bytes) -> Result<Bytes, Refusal> {

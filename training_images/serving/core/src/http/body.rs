@@ -14,7 +14,7 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use super::Refused;
 use crate::limits::{Held, REQUEST};
 use crate::refusal::Refusal;
-use crate::server::Worker;
+use crate::worker::Worker;
 
 /// The body of an answer: parts that are sent one after the other as they are, and gRPC's trailers.
 #[derive(Default)]
