@@ -79,6 +79,10 @@ crash: setup ## Let kills, errors, lost answers and bad watches befall every req
 	@$(CLUSTER) bin kube-apiserver >/dev/null
 	MODELCYCLE_CRASH=all $(PY) -m pytest tests/crash $(ARGS)
 
+.PHONY: fuzz
+fuzz: core ## Send the server 100,000 requests that are nearly right (MODELCYCLE_FUZZ_SEED=... repeats a run; 10 minutes)
+	MODELCYCLE_FUZZ=100000 $(PY) -m pytest --timeout=0 tests/integration/serving/fuzz $(ARGS)
+
 .PHONY: ha
 ha: setup ## Kill, freeze and upgrade replicas of the operator, with 200 resources in all stages (20 minutes)
 	@$(CLUSTER) bin kube-apiserver >/dev/null

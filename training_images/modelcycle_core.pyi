@@ -13,11 +13,26 @@ Spec = tuple[str, Datatype, list[int | str | None]]
 Cumulative = tuple[list[tuple[float, int]], float]
 """The bounds of a histogram with the counts up to each, the last infinite; and the sum."""
 
+def available_providers(library: str | PathLike[str]) -> list[str]:
+    """Names of the execution providers that ONNX Runtime's ``library`` was built with.
+
+    Raises:
+        RuntimeError: it can't be opened.
+    """
+
 class Engine:
     """A loaded model; it may be run from several threads at once."""
 
-    def __new__(cls, library: str | PathLike[str], model: str | PathLike[str], threads: int) -> Engine:
+    def __new__(
+        cls,
+        library: str | PathLike[str],
+        model: str | PathLike[str],
+        threads: int,
+        providers: Sequence[tuple[str, Sequence[tuple[str, str]]]],
+    ) -> Engine:
         """Load ``model`` by ONNX Runtime's ``library``, with ``threads`` threads for one run.
+
+        ``providers`` are names of execution providers and their options; the CPU runs what they can't.
 
         Raises:
             RuntimeError: ONNX Runtime refuses it.
@@ -34,6 +49,13 @@ class Engine:
 
     def calibrate(self, sample: Sequence[Tensor] | None) -> Plan:
         """Try batches of all sizes, which warms the model up; with the rows of ``sample``, or made-up ones.
+
+        Raises:
+            RuntimeError: ONNX Runtime refuses them.
+        """
+
+    def throughput(self, sample: Sequence[Tensor] | None, rows: int, runners: int) -> float:
+        """Rows a second of ``runners`` at once, each with batches of ``rows`` rows.
 
         Raises:
             RuntimeError: ONNX Runtime refuses them.
@@ -63,15 +85,21 @@ class Server:
         key: bytes,
         port: int,
         workers: int,
+        runners: int,
         max_body_bytes: int,
         max_requests_per_connection: int,
+        columns: Sequence[str],
         features: Sequence[tuple[str, Sequence[float], bool]],
         predictions: Sequence[tuple[int, Sequence[float]]],
+        traced: float | None,
+        logged: float | None,
     ) -> Server:
-        """Listen with ``workers`` threads.
+        """Listen with ``workers`` threads for connections, and ``runners`` for a model that has threads of its own.
 
-        ``features`` are name, edges, and whether it was null at training, in the model's order; ``predictions`` the
-        place of an output and its edges.
+        ``columns`` are the names of the features of a model with one input, in its order; empty where nothing names
+        them. ``features`` are name, edges, and whether it was null at training, in the model's order; ``predictions``
+        the place of an output and its edges. ``traced`` is the share of requests that is traced where callers don't
+        say, ``logged`` that of those whose payloads are kept; None tells of none.
 
         Raises:
             OSError: the port is taken.
@@ -87,6 +115,21 @@ class Server:
 
     def next_feedback(self) -> Feedback | None:
         """The next feedback, waited for; None once the server is closed."""
+
+    def next_spans(self, seconds: float, resource: Sequence[tuple[str, str]]) -> tuple[bytes, int] | None:
+        """A request to an OTLP receiver with the spans of so many requests, waited for; None once the server is closed.
+
+        ``resource`` are OpenTelemetry's names and values of the server.
+        """
+
+    def next_payloads(self, seconds: float) -> tuple[bytes, int] | None:
+        """Lines of JSON, one for each of so many requests, waited for; None once the server is closed."""
+
+    def traced(self) -> tuple[int, int]:
+        """Requests whose spans were kept for :meth:`next_spans`, and dropped since there was no room."""
+
+    def logged(self) -> tuple[int, int]:
+        """The same of :meth:`next_payloads`."""
 
     def requests(self) -> list[tuple[int, int]]:
         """Inference requests by status code, of those that were answered."""

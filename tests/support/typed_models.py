@@ -67,6 +67,33 @@ def slow(size: int = 700) -> onnx.ModelProto:
     )
 
 
+def grown() -> onnx.ModelProto:
+    """``y`` [?] is as many zeros as ``n`` [1] says: a model that takes what memory it is asked to."""
+    return _model(
+        [helper.make_node("ConstantOfShape", ["n"], ["y"])],
+        [helper.make_tensor_value_info("n", TensorProto.INT64, [1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["m"])],
+    )
+
+
+def picking() -> onnx.ModelProto:
+    """``y`` [n] is what a table of three has at the places ``i`` [n]; no other places are there."""
+    return _model(
+        [helper.make_node("Gather", ["table", "i"], ["y"])],
+        [helper.make_tensor_value_info("i", TensorProto.INT64, ["n"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n"])],
+        [numpy_helper.from_array(np.array([10, 20, 30], np.float32), "table")],
+    )
+
+
+def dividing() -> onnx.ModelProto:
+    """``y = a / (b + 1)`` [n] of whole numbers, as the processor does it: the least one by -1 is a signal."""
+    names = ("a", "b", "y")
+    infos = [helper.make_tensor_value_info(name, TensorProto.INT32, ["n"]) for name in names]
+    nodes = [helper.make_node("Add", ["b", "one"], ["c"]), helper.make_node("Div", ["a", "c"], ["y"])]
+    return _model(nodes, infos[:2], infos[2:], [numpy_helper.from_array(np.array([1], np.int32), "one")])
+
+
 def _model(
     nodes: Sequence[onnx.NodeProto],
     inputs: Sequence[onnx.ValueInfoProto],

@@ -48,6 +48,8 @@ METRIC_LOSS_NONFINITE = "modelcycle_feedback_nonfinite_total"
 METRIC_FEEDBACK_REJECTED = "modelcycle_feedback_rejected_total"
 METRIC_WATERMARK = "modelcycle_feedback_watermark_seconds"
 METRIC_MODEL_INFO = "modelcycle_model_info"
+METRIC_MODEL_LOAD_SECONDS = "modelcycle_model_load_seconds"
+METRIC_TOLD_REQUESTS = "modelcycle_told_requests_total"
 
 # --- artifacts of a run, relative to its root and to the folder of a fetched version ---------------------------------
 ARTIFACT_BASELINE = "modelcycle/baseline.json"

@@ -6,6 +6,7 @@ executed. ONNX Runtime itself refuses external data outside of the model's folde
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelcycle_runtime.errors import ModelUnusable
+from modelcycle_runtime.contract import ARTIFACT_DATASET
+from modelcycle_runtime.errors import DataError, ModelUnusable
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -118,6 +120,21 @@ def model_file(folder: Path) -> Path:
             f"{folder} must hold one .onnx file, holds {names}; log the model with MLflow's ONNX flavour"
         )
     return found[0]
+
+
+def recorded_columns(folder: Path) -> tuple[str, ...] | None:
+    """The features that the version in ``folder`` was trained on, in the order of its input; None when nobody said.
+
+    Raises:
+        DataError: ``modelcycle/dataset.json`` is there and has none.
+    """
+    path = folder / ARTIFACT_DATASET
+    if not path.exists():
+        return None
+    try:
+        return tuple(str(name) for name in json.loads(path.read_bytes())["columns"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: has no columns: {type(error).__name__} {error}") from error
 
 
 def _walk(folder: Path) -> Iterable[Path]:

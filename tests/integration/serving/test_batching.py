@@ -103,3 +103,13 @@ async def test_who_gives_up_is_not_run(start: Callable[..., Any], slow_version: 
     # The first, the last, and whoever's turn it was when the others gave up.
     assert after[RUNS] <= 4
     assert after['modelcycle_rejected_total{reason="cancelled",version="7"}'] >= 4
+
+
+async def test_a_slow_model_is_run_in_the_way_that_answers_most(start: Callable[..., Any], slow_version: Path) -> None:
+    with start(slow_version, cpus=2) as running:
+        async with aiohttp.ClientSession(running.url) as client:
+            answers = await asyncio.gather(*(_infer(client, _slow_body()) for _ in range(8)))
+        log = await asyncio.to_thread(running.log.read_text)
+    assert answers == [[1.0]] * 8
+    for arrangement in ("2 at once with 1 threads each", "1 at once with 2 threads each"):
+        assert f"{arrangement}, batches of 1 rows: " in log

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+INFER = b"/v2/models/hedge/infer"
 REQUEST = b"GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -60,6 +62,63 @@ async def test_what_is_no_http_harms_nobody(server: Any, junk: bytes) -> None:
     assert (await _answer(reader)).startswith(b"HTTP/1.1 200")
     writer.close()
     other.close()
+
+
+BODY = b'{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[1,1]}]}'
+LENGTH = b"Content-Length: %d\r\n" % len(BODY)
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "statuses"),
+    [
+        pytest.param(LENGTH, BODY, [200], id="a length"),
+        pytest.param(CHUNKED, CHUNKS, [200], id="chunks"),
+        pytest.param(
+            CHUNKED,
+            b"5\r\n" + BODY[:5] + b"\r\n" + b"%x;a=b\r\n%b\r\n0\r\nX: 1\r\n\r\n" % (len(BODY) - 5, BODY[5:]),
+            [200],
+            id="chunks with more",
+        ),
+        pytest.param(CHUNKED, b"zz\r\n" + BODY, [400], id="a chunk without a length"),
+        pytest.param(CHUNKED, b"fffffffffffffffff\r\n" + BODY, [400], id="a chunk that no number counts"),
+        pytest.param(b"Content-Length: 1\r\n" + LENGTH, BODY, [400], id="lengths that contradict each other"),
+        pytest.param(b"Content-Length: -1\r\n", BODY, [400], id="a negative length"),
+        pytest.param(b"Content-Length: +5\r\n", BODY, [400], id="a length with a sign"),
+        pytest.param(b"Transfer-Encoding: gzip\r\n", BODY, [400], id="a coding that does not end"),
+        pytest.param(b"Content-Length : 5\r\n", BODY, [400], id="a space before the colon"),
+        pytest.param(b"X: " + b"a" * 20_000 + b"\r\n" + LENGTH, BODY, [431], id="a huge header"),
+        pytest.param(b"".join(b"X%d: 1\r\n" % i for i in range(200)) + LENGTH, BODY, [431], id="many headers"),
+        pytest.param(
+            LENGTH,
+            BODY + b"POST " + INFER + b" HTTP/1.1\r\nHost: x\r\n" + LENGTH + b"\r\n" + BODY,
+            [200, 200],
+            id="two at once",
+        ),
+    ],
+)
+async def test_where_a_body_ends(server: Any, headers: bytes, body: bytes, statuses: list[int]) -> None:
+    reader, writer = await _connect(server.url)
+    writer.write(b"POST " + INFER + b" HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n" + body)
+    writer.write(b"GET /v2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" if statuses[0] == 200 else b"")
+    said = await asyncio.wait_for(reader.read(), 60)
+    writer.close()
+    found = [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", said)]
+    assert found == ([*statuses, 200] if statuses[0] == 200 else statuses)
+
+
+async def test_no_request_is_smuggled_behind_another(server: Any) -> None:
+    """Chunks and a length: whoever counts by the other than a proxy before us would find a second request."""
+    reader, writer = await _connect(server.url)
+    hidden = b"GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n"
+    head = b"POST " + INFER + b" HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n" % (5 + len(hidden)) + CHUNKED + b"\r\n"
+    writer.write(head + b"0\r\n\r\n" + hidden)
+    writer.write_eof()
+    said = await asyncio.wait_for(reader.read(), 60)
+    writer.close()
+    assert said.count(b"HTTP/1.1 ") == 1
+    assert said.startswith(b"HTTP/1.1 400")
 
 
 async def test_a_client_that_trickles_its_headers_is_cut_off(server: Any) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -95,6 +97,23 @@ def test_a_version_that_was_changed_after_its_registration_is_refused(
     ended = run_module("fetch", _request(mlflow.url, right, tmp_path / "model", files=files))
     assert (ended.status, ended.message["class"]) == (66, "Digest")
     assert "changed after registration" in ended.message["message"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can have a disk that is full")
+def test_a_disk_that_is_full_is_said_and_leaves_no_half_of_a_file(
+    mlflow: Any, right: Logged, tmp_path: Path, run_module: Callable[..., Any]
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(disk)], check=True)
+    try:
+        (disk / "other").write_bytes(bytes(4096))
+        ended = run_module("fetch", _request(mlflow.url, right, disk / "model"))
+        assert not [path for path in disk.rglob("*") if path.is_file() and not path.name.endswith((".part", "other"))]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert (ended.status, ended.message["class"]) == (69, "Unavailable")
+    assert "No space left on device; give the pod more storage" in ended.message["message"]
 
 
 @pytest.mark.parametrize(

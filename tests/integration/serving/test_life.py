@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from modelcycle_runtime.serve.providers import has_gpu
 from tests.support.models import linear_model
 from tests.support.processes import free_port
 from tests.support.versions import linear_smoke, write_version
@@ -51,6 +52,13 @@ def test_what_keeps_it_from_starting_is_told(
     ended = run_module("serve", _settings(tmp_path / "absent", **change))
     assert (ended.status, ended.message["class"]) == (status, kind)
     assert said in ended.message["message"]
+
+
+@pytest.mark.skipif(has_gpu(), reason="here it is there")
+def test_an_accelerator_that_is_not_there_is_not_done_without(run_module: Callable[..., Any], version: Path) -> None:
+    ended = run_module("serve", _settings(version, accelerator="CUDA"))
+    assert (ended.status, ended.message["class"]) == (66, "ModelUnusable")
+    assert ended.message["message"].startswith("accelerator CUDA: ")
 
 
 def test_a_baseline_that_is_broken_keeps_it_from_starting(run_module: Callable[..., Any], tmp_path: Path) -> None:

@@ -42,7 +42,14 @@ async def test_rows_are_answered(client: aiohttp.ClientSession, path: str) -> No
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("/v2", {"name": "modelcycle", "version": "v2", "extensions": ["binary_tensor_data"]}),
+        (
+            "/v2",
+            {
+                "name": "modelcycle",
+                "version": "v2",
+                "extensions": ["binary_tensor_data", "model_configuration", "statistics"],
+            },
+        ),
         ("/v2/health/live", {"live": True}),
         ("/v2/health/ready", {"ready": True}),
         (f"{MODEL}/ready", {"name": "hedge", "ready": True}),

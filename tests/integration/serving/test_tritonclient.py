@@ -82,11 +82,49 @@ def test_health(client: Any) -> None:
 def test_metadata(client: Any, kind: str) -> None:
     as_json = {"as_json": True} if kind == "grpc" else {}
     server, model = client.get_server_metadata(**as_json), client.get_model_metadata(MODEL, **as_json)
-    assert (server["name"], server["extensions"]) == ("modelcycle", ["binary_tensor_data"])
+    assert (server["name"], server["extensions"]) == (
+        "modelcycle",
+        ["binary_tensor_data", "model_configuration", "statistics"],
+    )
     assert (model["name"], model["versions"], model["platform"]) == (MODEL, ["7"], "onnxruntime_onnx")
     (x,), (y,) = model["inputs"], model["outputs"]
     assert (x["name"], x["datatype"], list(map(int, x["shape"]))) == ("x", "FP32", [-1, 2])
     assert (y["name"], y["datatype"], list(map(int, y["shape"]))) == ("y", "FP32", [-1, 1])
+
+
+def test_configuration(client: Any, kind: str) -> None:
+    config = (
+        client.get_model_config(MODEL) if kind == "http" else client.get_model_config(MODEL, as_json=True)["config"]
+    )
+    assert (config["name"], config["platform"], config["backend"]) == (MODEL, "onnxruntime_onnx", "onnxruntime")
+    assert config["max_batch_size"] > 1
+    (x,), (y,) = config["input"], config["output"]
+    assert (x["name"], x["data_type"], list(map(int, x["dims"]))) == ("x", "TYPE_FP32", [2])
+    assert (y["name"], y["data_type"], list(map(int, y["dims"]))) == ("y", "TYPE_FP32", [1])
+
+
+def test_statistics(client: Any, triton: Any, kind: str) -> None:
+    def counted(*asked: str) -> dict[str, int]:
+        as_json = {"as_json": True} if kind == "grpc" else {}
+        (model,) = client.get_inference_statistics(*asked, **as_json)["model_stats"]
+        assert (model["name"], model["version"]) == (MODEL, "7")
+        spent = {name: int(each.get("count", 0)) for name, each in model["inference_stats"].items()}
+        return {**spent, "rows": int(model["inference_count"]), "runs": int(model["execution_count"])}
+
+    client.infer(MODEL, [_input(triton, ROWS)])
+    before = counted(MODEL)
+    client.infer(MODEL, [_input(triton, ROWS)])
+    with pytest.raises(InferenceServerException):
+        client.infer(MODEL, [_input(triton, ROWS, "other")])
+    changed = {name: count - before[name] for name, count in counted(MODEL, "7").items()}
+    assert changed == {"success": 1, "fail": 1, "queue": 1, "compute_infer": 1, "rows": len(ROWS), "runs": 1}
+    assert counted()["success"] == before["success"] + 1, "of all models, when none is named"
+
+
+def test_repository(client: Any, kind: str) -> None:
+    index = client.get_model_repository_index(**({"as_json": True} if kind == "grpc" else {}))
+    (model,) = index["models"] if kind == "grpc" else index
+    assert (model["name"], model["version"], model["state"]) == (MODEL, "7", "READY")
 
 
 def test_rows_are_answered(client: Any, triton: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from modelcycle_runtime.contract import ARTIFACT_DATASET, ARTIFACT_ROWS
+from modelcycle_runtime.contract import ARTIFACT_ROWS
 from modelcycle_runtime.errors import DataError, ModelUnusable
-from modelcycle_runtime.model import Array, Model, load_model, one_number_a_row
+from modelcycle_runtime.model import Array, Model, load_model, one_number_a_row, recorded_columns
 from modelcycle_runtime.table import Table
 
 
@@ -28,7 +27,7 @@ class Candidate:
         """Feature columns by name, in the model's order; None when nothing names them."""
         if len(self.model.inputs) > 1 or len(self.model.inputs[0].shape) == 1:
             return tuple(spec.name for spec in self.model.inputs)
-        return _recorded_columns(self.folder / ARTIFACT_DATASET)
+        return recorded_columns(self.folder)
 
     def trained_on(self) -> NDArray[np.uint64] | None:
         """Digests of the rows that it was trained on, or None when nobody wrote them down.
@@ -126,12 +125,3 @@ def _width(model: Model) -> int | None:
     if len(model.inputs) > 1 or len(first) == 1:
         return len(model.inputs)
     return first[1] if isinstance(first[1], int) else None
-
-
-def _recorded_columns(path: Path) -> tuple[str, ...] | None:
-    if not path.exists():
-        return None
-    try:
-        return tuple(str(name) for name in json.loads(path.read_bytes())["columns"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: has no columns: {type(error).__name__} {error}") from error

@@ -12,6 +12,7 @@ import numpy as np
 import modelcycle_core as core
 from modelcycle_runtime.errors import ModelUnusable
 from modelcycle_runtime.model import Array, TensorSpec, model_file
+from modelcycle_runtime.serve.providers import Provider
 
 _DTYPES = {
     "BOOL": np.dtype("bool"),
@@ -48,17 +49,23 @@ class CoreModel:
         return [_tensor(spec, feeds[spec.name]) for spec in self.inputs]
 
 
-def load_model(folder: Path, threads: int) -> CoreModel:
-    """Loads ``<folder>/model/*.onnx`` with ``threads`` threads for one answer.
+def load_model(folder: Path, threads: int, providers: Sequence[Provider] = ()) -> CoreModel:
+    """Loads ``<folder>/model/*.onnx`` with ``threads`` threads for one answer, on ``providers`` as far as they go.
 
     Raises:
         ModelUnusable: there is no such file or more than one, a symbolic link, or ONNX Runtime refuses it.
     """
     path = model_file(folder / "model")
+    told = [(provider.name, list(provider.options)) for provider in providers]
     try:
-        return CoreModel(core.Engine(_library(), path, threads))
+        return CoreModel(core.Engine(_library(), path, threads, told))
     except RuntimeError as error:
         raise ModelUnusable(f"{path}: ONNX Runtime can't load it: {error}") from error
+
+
+def available_providers() -> list[str]:
+    """Execution providers that ONNX Runtime was built with, by its names."""
+    return core.available_providers(_library())
 
 
 def _library() -> Path:

@@ -7,7 +7,7 @@ version is there from the start, with 0: a counter that appears late has no incr
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -15,7 +15,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 import modelcycle_core as core
 from modelcycle_runtime import contract
 from modelcycle_runtime.serve.feedback import Ledger, Sums
-from modelcycle_runtime.serve.histograms import Histograms, Series
+from modelcycle_runtime.serve.histograms import Series
+from modelcycle_runtime.serve.loading import Loaded
+from modelcycle_runtime.serve.settings import Settings
 
 _FIRST_CODES = (200, 400, 500)
 _SUMS = (
@@ -30,9 +32,13 @@ _SUMS = (
 class Metrics:
     """Collects what core and ledger have counted."""
 
-    def __init__(self, version: str, digest: str, server: core.Server, histograms: Histograms, ledger: Ledger) -> None:
-        self._version, self._digest = version, digest
-        self._server, self._histograms, self._ledger = server, histograms, ledger
+    def __init__(
+        self, settings: Settings, server: core.Server, loaded: Loaded, ledger: Ledger, lost: Mapping[str, int]
+    ) -> None:
+        """``lost`` has the requests that the core kept something of which could not be brought, by what it was."""
+        self._version, self._digest = settings.version, settings.digest
+        self._server, self._histograms, self._ledger = server, loaded.histograms, ledger
+        self._load_seconds, self._lost = loaded.seconds, lost
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -45,9 +51,28 @@ class Metrics:
         )
         info.add_metric((self._version, self._digest), 1)
         yield info
+        load = GaugeMetricFamily(
+            contract.METRIC_MODEL_LOAD_SECONDS,
+            "Time that loading, testing and warming up the version took.",
+            labels=("version",),
+        )
+        load.add_metric((self._version,), self._load_seconds)
+        yield load
         yield from self._requests()
         yield from self._bins()
         yield from self._feedback()
+        yield self._told()
+
+    def _told(self) -> Metric:
+        family = CounterMetricFamily(
+            contract.METRIC_TOLD_REQUESTS,
+            "Inference requests of which spans or payloads were kept, dropped for want of room, or lost on their way.",
+            labels=("version", "what", "outcome"),
+        )
+        for what, (kept, dropped) in (("spans", self._server.traced()), ("payloads", self._server.logged())):
+            for outcome, count in (("kept", kept), ("dropped", dropped), ("lost", self._lost[what])):
+                family.add_metric((self._version, what, outcome), count)
+        return family
 
     def _requests(self) -> Iterator[Metric]:
         codes = {**dict.fromkeys(_FIRST_CODES, 0), **dict(self._server.requests())}

@@ -1,109 +1,25 @@
-"""A server's life: load, test, serve, drain."""
+"""A server's life: serve, drain."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
 
 import modelcycle_core as core
-from modelcycle_runtime.bins import Baseline, read_baseline
-from modelcycle_runtime.contract import ARTIFACT_BASELINE, ARTIFACT_LOSS, PORT_HTTP
-from modelcycle_runtime.errors import DataError, ModelUnusable, UserError
-from modelcycle_runtime.losses import Loss, LossName, built_in, load_loss
-from modelcycle_runtime.serve import smoke
+from modelcycle_runtime.contract import PORT_HTTP
+from modelcycle_runtime.errors import UserError
 from modelcycle_runtime.serve.desk import Desk
-from modelcycle_runtime.serve.engine import CoreModel, load_model
-from modelcycle_runtime.serve.feedback import Ledger, Scorer
-from modelcycle_runtime.serve.histograms import Histograms, histograms_of
+from modelcycle_runtime.serve.feedback import Ledger
+from modelcycle_runtime.serve.loading import Loaded
 from modelcycle_runtime.serve.metrics import Metrics
 from modelcycle_runtime.serve.monitoring import State
 from modelcycle_runtime.serve.peers import Peers, parse_names
 from modelcycle_runtime.serve.settings import Settings
-from modelcycle_runtime.serve.tokens import MIN_KEY_BYTES, Signer
+from modelcycle_runtime.serve.tell import Teller
+from modelcycle_runtime.serve.tokens import Signer
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A version that passed its smoke test and is warmed up."""
-
-    model: CoreModel
-    plan: core.Plan
-    histograms: Histograms
-    key: bytes
-    scorer: Scorer
-
-
-def load(settings: Settings) -> Loaded:
-    """Loads, tests and warms up the version.
-
-    Raises:
-        ModelUnusable: it can't be loaded.
-        SmokeFailed: it answers its records otherwise than at training.
-        UserError: the key is missing or too short.
-    """
-    key = _key(settings.feedback_key_file)
-    scorer = _scorer(settings)
-    baseline = _baseline(settings.model_dir / ARTIFACT_BASELINE)
-    model, plan = _tested(settings, threads=1)
-    if not plan.is_short and settings.cpus > 1:
-        # One thread for each CPU's connections answers the most requests, unless an answer takes long.
-        model, plan = _tested(settings, threads=settings.cpus)
-    return Loaded(model, plan, histograms_of(model.outputs, baseline), key, scorer)
-
-
-def _tested(settings: Settings, threads: int) -> tuple[CoreModel, core.Plan]:
-    model = load_model(settings.model_dir, threads)
-    log.info("smoke: %s", smoke.check(model, settings.model_dir, settings.smoke))
-    recorded = smoke.recorded_inputs(model, settings.model_dir)
-    plan = model.engine.calibrate(None if recorded is None else model.tensors(recorded))
-    log.info("with %d threads: %s", threads, plan)
-    return model, plan
-
-
-def _key(path: Path | None) -> bytes:
-    if path is None:
-        log.warning("no feedbackKeyFile: tokens of this process are of use to no other, and to none after it")
-        return os.urandom(2 * MIN_KEY_BYTES)
-    try:
-        return Signer(path.read_bytes()).key
-    except (OSError, ValueError) as error:
-        raise UserError(f"feedbackKeyFile {path}: {error}") from error
-
-
-def _scorer(settings: Settings) -> Scorer:
-    if settings.loss is not LossName.MODEL:
-        return Scorer(built_in(settings.loss, settings.pinball_quantile))
-    path = settings.model_dir / ARTIFACT_LOSS
-    if not path.is_file():
-        raise ModelUnusable(f"the loss is Model, and version {settings.version} has no {ARTIFACT_LOSS}")
-    return Scorer(_tried(load_loss(path), path), own=int(settings.version))
-
-
-def _tried(loss: Loss, path: Path) -> Loss:
-    try:
-        shape = loss([0.0, 1.0], [0.0, 1.0]).shape
-    except Exception as error:
-        raise ModelUnusable(f"{path}: can't score two rows: {error}") from error
-    if shape != np.shape([0.0, 1.0]):
-        raise ModelUnusable(f"{path}: gives {shape} losses for two rows")
-    return loss
-
-
-def _baseline(path: Path) -> Baseline | None:
-    if not path.exists():
-        return None
-    try:
-        return read_baseline(path)
-    except DataError as error:
-        raise ModelUnusable(f"{error}; train again, or register the version without it") from error
 
 
 async def serve(settings: Settings, loaded: Loaded, state: State) -> None:
@@ -114,7 +30,8 @@ async def serve(settings: Settings, loaded: Loaded, state: State) -> None:
         loop.add_signal_handler(number, stop.set)
     server = _listen(settings, loaded)
     desk = _desk(settings, loaded)
-    state.metrics = Metrics(settings.version, settings.digest, server, loaded.histograms, desk.ledger).text
+    teller = Teller(server, settings)
+    state.metrics = Metrics(settings, server, loaded, desk.ledger, teller.lost).text
     clerk = asyncio.create_task(_take_feedback(server, desk))
     state.become_ready()
     log.info("serving %s version %s on port %d", settings.model, settings.version, settings.port)
@@ -124,6 +41,7 @@ async def serve(settings: Settings, loaded: Loaded, state: State) -> None:
     finally:
         await asyncio.to_thread(server.close)
     await clerk
+    await asyncio.to_thread(teller.join)
     await desk.peers.close()
     log.info("drained")
 
@@ -131,17 +49,21 @@ async def serve(settings: Settings, loaded: Loaded, state: State) -> None:
 def _listen(settings: Settings, loaded: Loaded) -> core.Server:
     try:
         return core.Server(
-            loaded.model.engine,
-            loaded.plan,
+            loaded.arranged.model.engine,
+            loaded.arranged.plan,
             model=settings.model,
             version=int(settings.version),
             key=loaded.key,
             port=settings.port,
             workers=settings.cpus,
+            runners=loaded.arranged.runners,
             max_body_bytes=settings.max_body_bytes,
             max_requests_per_connection=settings.max_requests_per_connection,
+            columns=loaded.columns,
             features=loaded.histograms.columns(),
             predictions=loaded.histograms.outputs(),
+            traced=None if settings.traces is None else settings.traces.sample_ratio,
+            logged=None if settings.payload_log is None else settings.payload_log.sample_ratio,
         )
     except OSError as error:
         raise UserError(f"MODELCYCLE_SERVE: {error}") from error

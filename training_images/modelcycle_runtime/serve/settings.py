@@ -11,6 +11,10 @@ from typing import Any
 from modelcycle_runtime.contract import PORT_HTTP, PORT_METRICS
 from modelcycle_runtime.errors import UserError
 from modelcycle_runtime.losses import LossName
+from modelcycle_runtime.serve.providers import Accelerator
+
+MIN_LOG_BYTES = 2**21
+"""Half of it holds the longest line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,23 @@ class Tolerance:
 
     absolute: float = 1e-4
     relative: float = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """Where spans go, and the share of requests that is traced whose callers don't say."""
+
+    endpoint: str
+    sample_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadLog:
+    """Where a share of the requests is written with its answers, in a file and the one before it."""
+
+    path: Path
+    sample_ratio: float
+    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +59,12 @@ class Settings:
     max_body_bytes: int = 16 * 2**20
     drain_seconds: float = 15.0
     smoke: Tolerance = Tolerance()
+    traces: Traces | None = None
+    payload_log: PayloadLog | None = None
     cpus: int = 1
+    accelerator: Accelerator = Accelerator.AUTO
+    cache_dir: Path = Path("/tmp/modelcycle")  # noqa: S108 the one folder that pods can write to
+    """For what execution providers make of a model."""
     port: int = PORT_HTTP
     metrics_port: int = PORT_METRICS
 
@@ -75,6 +101,31 @@ def _tolerance(value: Mapping[str, str]) -> Tolerance:
     return Tolerance(float(value["absoluteTolerance"]), float(value["relativeTolerance"]))
 
 
+def _ratio(value: str) -> float:
+    ratio = float(value)
+    if not 0 <= ratio <= 1:
+        raise ValueError("sampleRatio is a number from 0 to 1")
+    return ratio
+
+
+def _traces(value: Mapping[str, str] | None) -> Traces | None:
+    if value is None:
+        return None
+    endpoint = value["endpoint"]
+    if not endpoint.startswith(("http://", "https://")):
+        raise ValueError("endpoint is the http or https address of an OTLP receiver, as http://collector:4318")
+    return Traces(endpoint, _ratio(value["sampleRatio"]))
+
+
+def _payload_log(value: Mapping[str, Any] | None) -> PayloadLog | None:
+    if value is None:
+        return None
+    log = PayloadLog(Path(value["path"]), _ratio(value["sampleRatio"]), int(value["maxBytes"]))
+    if not log.path.is_absolute() or log.max_bytes < MIN_LOG_BYTES:
+        raise ValueError(f"path is absolute, and maxBytes at least {MIN_LOG_BYTES}")
+    return log
+
+
 def _key_file(value: str | None) -> Path | None:
     return None if value is None else Path(value)
 
@@ -94,7 +145,11 @@ _FIELDS: dict[str, tuple[str, Any]] = {
     "max_body_bytes": ("maxBodyBytes", int),
     "drain_seconds": ("drainSeconds", float),
     "smoke": ("smoke", _tolerance),
+    "traces": ("traces", _traces),
+    "payload_log": ("payloadLog", _payload_log),
     "cpus": ("cpus", int),
+    "accelerator": ("accelerator", Accelerator),
+    "cache_dir": ("cacheDir", Path),
     "port": ("port", int),
     "metrics_port": ("metricsPort", int),
 }

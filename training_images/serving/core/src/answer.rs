@@ -38,17 +38,23 @@ pub fn write(signed: &Signed<'_>, id: Option<&str>, wanted: &[Wanted], specs: &[
         write_output(json, &specs[one.place].name, &outputs[one.place], one.binary.then_some(&mut tail));
     });
     json.push(b']');
-    if !signed.tokens.is_empty() {
-        json.extend_from_slice(b",\"parameters\":{\"feedback_token\":[");
-        separated(&mut json, signed.tokens, |json, token| {
-            json.push(b'"');
-            json.extend_from_slice(token);
-            json.push(b'"');
-        });
-        json.extend_from_slice(b"]}");
-    }
+    write_tokens(&mut json, signed.tokens);
     json.push(b'}');
     Answer { json, tail }
+}
+
+/// The field with the tokens, where there are any.
+pub fn write_tokens(json: &mut Vec<u8>, tokens: &[[u8; token::LENGTH]]) {
+    if tokens.is_empty() {
+        return;
+    }
+    json.extend_from_slice(b",\"parameters\":{\"feedback_token\":[");
+    separated(json, tokens, |json, token| {
+        json.push(b'"');
+        json.extend_from_slice(token);
+        json.push(b'"');
+    });
+    json.extend_from_slice(b"]}");
 }
 
 fn separated<T>(json: &mut Vec<u8>, items: &[T], mut write: impl FnMut(&mut Vec<u8>, &T)) {
@@ -91,7 +97,8 @@ pub fn raw(tensor: &Tensor) -> Bytes {
     }
 }
 
-fn write_data(json: &mut Vec<u8>, tensor: &Tensor) {
+/// The elements of a tensor, commas between them.
+pub fn write_data(json: &mut Vec<u8>, tensor: &Tensor) {
     let raw = match &tensor.data {
         Data::Texts(texts) => {
             return separated(json, texts, |json, text| write_text(json, &String::from_utf8_lossy(text)));

@@ -11,7 +11,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
-use crate::engine::{Engine, Failure};
+use crate::call::Run;
+use crate::engine::{Cause, Engine, Failure};
 use crate::histogram::Histograms;
 use crate::log::{self, Seldom};
 use crate::metrics::{Metrics, Reason};
@@ -34,7 +35,13 @@ pub struct Job {
     pub priority: u32,
     pub deadline: Option<Instant>,
     pub since: Instant,
-    pub reply: oneshot::Sender<Result<Vec<Tensor>, Refusal>>,
+    pub reply: oneshot::Sender<Result<Answered, Refusal>>,
+}
+
+/// What the model gave for a request, and when.
+pub struct Answered {
+    pub outputs: Vec<Tensor>,
+    pub run: Run,
 }
 
 impl Job {
@@ -215,7 +222,8 @@ impl Runner {
             }
         }
         for job in batch {
-            let found = self.run_once(&job.inputs, job.rows).map_err(|failure| refusal(&failure));
+            let found = self.run_once(&job.inputs, 1, job.rows);
+            let found = found.map(|(outputs, run)| Answered { outputs, run }).map_err(|failure| refusal(&failure));
             let _ = job.reply.send(found);
         }
     }
@@ -224,35 +232,44 @@ impl Runner {
         let rows: Vec<usize> = batch.iter().map(|job| job.rows).collect();
         let total = rows.iter().sum();
         let inputs: Vec<Tensor> = (0..self.engine.inputs.len()).map(|place| joined(batch, place, total)).collect();
-        let outputs = self.run_once(&inputs, total)?;
+        let (outputs, run) = self.run_once(&inputs, batch.len(), total)?;
         if let Some(place) = outputs.iter().position(|output| output.shape.is_empty() || output.rows() != total) {
             self.alone.store(true, Relaxed);
             let name = &self.engine.outputs[place].name;
             let message = format!("{name} has not one answer for each row: from now on each request is run alone");
-            return Err(Failure { is_the_requests: false, message });
+            return Err(Failure { cause: Cause::Model, message });
         }
         let mut start = 0;
         for (job, rows) in batch.drain(..).zip(rows) {
-            let _ = job.reply.send(Ok(outputs.iter().map(|output| part(output, start, rows)).collect()));
+            let outputs = outputs.iter().map(|output| part(output, start, rows)).collect();
+            let _ = job.reply.send(Ok(Answered { outputs, run }));
             start += rows;
         }
         Ok(())
     }
 
-    fn run_once(&self, inputs: &[Tensor], rows: usize) -> Result<Vec<Tensor>, Failure> {
+    fn run_once(&self, inputs: &[Tensor], requests: usize, rows: usize) -> Result<(Vec<Tensor>, Run), Failure> {
+        let began = Instant::now();
         let outputs = self.engine.run(inputs)?;
-        self.metrics.batch_rows.add(rows as f64);
+        let run = Run { began, ended: Instant::now(), requests, rows };
+        self.metrics.ran(requests, rows, run.ended - began);
         self.histograms.count(inputs, &outputs, rows);
-        Ok(outputs)
+        Ok((outputs, run))
     }
 }
 
 fn refusal(failure: &Failure) -> Refusal {
-    if failure.is_the_requests {
-        return Refusal::bad(format!("inputs: the model can't take them: {}", failure.message));
+    match failure.cause {
+        Cause::Request => Refusal::bad(format!("inputs: the model can't take them: {}", failure.message)),
+        Cause::Memory => {
+            FAILED.warn(|| format!("the model needs more memory than there is: {}", failure.message));
+            Refusal::new(413, "inputs: the model needs more memory for them than there is")
+        }
+        Cause::Model => {
+            FAILED.warn(|| format!("the model failed: {}", failure.message));
+            Refusal::new(500, "the model failed; the server's log says why")
+        }
     }
-    FAILED.warn(|| format!("the model failed: {}", failure.message));
-    Refusal::new(500, "the model failed; the server's log says why")
 }
 
 /// One input of all jobs, their rows one after the other.
@@ -310,7 +327,7 @@ mod tests {
     use super::*;
     use crate::tensor::Datatype;
 
-    type Reply = oneshot::Receiver<Result<Vec<Tensor>, Refusal>>;
+    type Reply = oneshot::Receiver<Result<Answered, Refusal>>;
 
     fn job(rows: i64, width: i64) -> (Job, Reply) {
         let (reply, receiver) = oneshot::channel();

@@ -18,6 +18,10 @@ const MOST_BYTES: usize = 64 << 20;
 /// A run that takes no longer does not hold up connections that share its thread.
 const SHORT: Duration = Duration::from_millis(1);
 const TRIES: usize = 3;
+/// Of made-up rows, where it varies.
+const USUAL_SIZE: i64 = 16;
+/// How long rows a second are counted.
+const MEASURED: Duration = Duration::from_millis(500);
 /// A larger batch has to take this much less time for each row.
 const WORTHWHILE: f64 = 0.95;
 
@@ -49,6 +53,32 @@ pub fn calibrate(engine: &Engine, sample: &[Tensor]) -> Result<Plan, Failure> {
         size *= 2;
     }
     Ok(choose(&times))
+}
+
+/// Rows a second that so many `runners` answer together, each with batches of `rows` rows like `sample` one after the other.
+pub fn throughput(engine: &Engine, sample: &[Tensor], rows: usize, runners: usize) -> Result<f64, Failure> {
+    let batch: Vec<Tensor> = match rows {
+        1 => sample.to_vec(),
+        rows => sample.iter().map(|tensor| repeated(tensor, rows)).collect(),
+    };
+    let began = Instant::now();
+    let run = || {
+        let mut runs = 0;
+        while runs < TRIES || began.elapsed() < MEASURED {
+            engine.run(&batch)?;
+            runs += 1;
+        }
+        Ok(runs)
+    };
+    let runs = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..runners.max(1)).map(|_| scope.spawn(run)).collect();
+        let each = threads.into_iter().map(|thread| match thread.join() {
+            Ok(runs) => runs,
+            Err(_) => Err(Failure::ours("a run of the model panicked")),
+        });
+        each.sum::<Result<usize, Failure>>()
+    })?;
+    Ok((runs * rows) as f64 / began.elapsed().as_secs_f64())
 }
 
 /// The smallest size of batch that is about as good as the best, by the time of a run of each.
@@ -163,12 +193,20 @@ fn repeated(tensor: &Tensor, size: usize) -> Tensor {
     Tensor { datatype: tensor.datatype, shape, data }
 }
 
-/// Two different rows for inputs of which no example is at hand; other sizes that vary are 1.
-pub fn made_up(specs: &[Spec]) -> Vec<Tensor> {
+/// Two different rows for a model of which no example is at hand. Other sizes that vary are such as a text or a series may
+/// have, or 1 where the model does not take these.
+pub fn made_up(engine: &Engine) -> Vec<Tensor> {
+    let usual = rows_of(&engine.inputs, USUAL_SIZE);
+    if engine.run(&usual).is_ok() { usual } else { rows_of(&engine.inputs, 1) }
+}
+
+/// Two different rows whose other sizes that vary are `size`.
+fn rows_of(specs: &[Spec], size: i64) -> Vec<Tensor> {
     let tensor = |spec: &Spec| {
         let size = |place: usize, dim: &Dim| match dim {
             Dim::Fixed(size) => *size,
-            _ => 1 + i64::from(place == 0),
+            _ if place == 0 => 2,
+            _ => size,
         };
         let shape: Vec<i64> = spec.dims.iter().enumerate().map(|(place, dim)| size(place, dim)).collect();
         let count = elements(&shape).unwrap_or_default();
@@ -226,13 +264,13 @@ mod tests {
     fn rows_are_made_up_for_every_datatype() {
         for datatype in Datatype::ALL {
             let dims = vec![Dim::Free, Dim::Fixed(3), Dim::Named("n".to_owned())];
-            let [found] = &made_up(&[Spec { name: "x".to_owned(), datatype, dims }])[..] else { panic!("one") };
-            assert_eq!(found.shape, [2, 3, 1]);
+            let [found] = &rows_of(&[Spec { name: "x".to_owned(), datatype, dims }], 5)[..] else { panic!("one") };
+            assert_eq!(found.shape, [2, 3, 5]);
             let bytes = match &found.data {
                 Data::Fixed(raw) => raw.len(),
                 Data::Texts(texts) => texts.len(),
             };
-            assert_eq!(bytes, 6 * datatype.size().unwrap_or(1));
+            assert_eq!(bytes, 30 * datatype.size().unwrap_or(1));
         }
     }
 }

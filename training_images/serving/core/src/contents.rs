@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 
+use crate::limits::{Held, TEXT};
 use crate::protocol::{Contents, InferTensor};
 use crate::refusal::Refusal;
 use crate::sent::{check_fit, field};
 use crate::tensor::{self, Data, Datatype, Spec, Tensor, check_names, from_raw};
 
 /// The tensors in the order of the model's inputs.
-pub fn read(sent: &[InferTensor], raw: &[Bytes], specs: &[Spec]) -> Result<Vec<Tensor>, Refusal> {
+pub fn read(sent: &[InferTensor], raw: &[Bytes], specs: &[Spec], held: &mut Held) -> Result<Vec<Tensor>, Refusal> {
     if !raw.is_empty() && raw.len() != sent.len() {
         return Err(Refusal::bad(format!("raw_input_contents: has {} entries for {} inputs", raw.len(), sent.len())));
     }
@@ -25,7 +26,7 @@ pub fn read(sent: &[InferTensor], raw: &[Bytes], specs: &[Spec]) -> Result<Vec<T
         if tensors[found].is_some() {
             return Err(Refusal::bad(format!("inputs[{place}].name: '{}' is there twice", one.name)));
         }
-        tensors[found] = Some(input(place, one, raw.get(place), &specs[found])?);
+        tensors[found] = Some(input(place, one, raw.get(place), &specs[found], held)?);
     }
     if let Some(missing) = tensors.iter().position(Option::is_none) {
         return Err(Refusal::bad(format!("inputs: {} is missing", names[missing])));
@@ -35,7 +36,13 @@ pub fn read(sent: &[InferTensor], raw: &[Bytes], specs: &[Spec]) -> Result<Vec<T
     Ok(tensors)
 }
 
-fn input(place: usize, sent: &InferTensor, raw: Option<&Bytes>, spec: &Spec) -> Result<Tensor, Refusal> {
+fn input(
+    place: usize,
+    sent: &InferTensor,
+    raw: Option<&Bytes>,
+    spec: &Spec,
+    held: &mut Held,
+) -> Result<Tensor, Refusal> {
     let field = field(place, spec);
     if sent.datatype != spec.datatype.name() {
         return Err(Refusal::bad(format!(
@@ -49,13 +56,19 @@ fn input(place: usize, sent: &InferTensor, raw: Option<&Bytes>, spec: &Spec) -> 
         return Err(Refusal::bad(format!("{field}.parameters: shared memory is not served")));
     }
     match (raw, &sent.contents) {
-        (Some(raw), _) => from_raw(&field, spec, sent.shape.clone(), raw.clone()),
-        (None, Some(contents)) => from_contents(&field, spec, sent.shape.clone(), contents),
+        (Some(raw), _) => from_raw(&field, spec, sent.shape.clone(), raw.clone(), held),
+        (None, Some(contents)) => from_contents(&field, spec, sent.shape.clone(), contents, held),
         (None, None) => Err(Refusal::bad(format!("{field}: has no contents, and there are no raw_input_contents"))),
     }
 }
 
-fn from_contents(field: &str, spec: &Spec, shape: Vec<i64>, sent: &Contents) -> Result<Tensor, Refusal> {
+fn from_contents(
+    field: &str,
+    spec: &Spec,
+    shape: Vec<i64>,
+    sent: &Contents,
+    held: &mut Held,
+) -> Result<Tensor, Refusal> {
     let out_of_range =
         || Refusal::bad(format!("{field}.contents: a value is out of the range of {}", spec.datatype.name()));
     macro_rules! bytes {
@@ -71,7 +84,7 @@ fn from_contents(field: &str, spec: &Spec, shape: Vec<i64>, sent: &Contents) -> 
                 .concat()
         };
     }
-    let raw = match spec.datatype {
+    let raw: Vec<u8> = match spec.datatype {
         Datatype::Bool => sent.bools.iter().map(|value| u8::from(*value)).collect(),
         Datatype::Int8 => bytes!(sent.ints, i8),
         Datatype::Int16 => bytes!(sent.ints, i16),
@@ -89,12 +102,14 @@ fn from_contents(field: &str, spec: &Spec, shape: Vec<i64>, sent: &Contents) -> 
                 spec.datatype.name()
             )));
         }
-        Datatype::Bytes => return texts(field, spec, shape, &sent.texts),
+        Datatype::Bytes => return texts(field, spec, shape, &sent.texts, held),
     };
-    from_raw(&format!("{field}.contents"), spec, shape, raw.into())
+    held.add(raw.len())?;
+    from_raw(&format!("{field}.contents"), spec, shape, raw.into(), held)
 }
 
-fn texts(field: &str, spec: &Spec, shape: Vec<i64>, texts: &[Bytes]) -> Result<Tensor, Refusal> {
+fn texts(field: &str, spec: &Spec, shape: Vec<i64>, texts: &[Bytes], held: &mut Held) -> Result<Tensor, Refusal> {
+    held.add(texts.len() * TEXT)?;
     if tensor::elements(&shape) != Some(texts.len()) {
         return Err(Refusal::bad(format!("{field}.contents: has {} texts, which the shape is not for", texts.len())));
     }
@@ -124,7 +139,7 @@ mod tests {
     }
 
     fn read_one(sent: InferTensor, raw: &[Bytes], datatype: Datatype) -> Result<Data, String> {
-        super::read(&[sent], raw, &[spec(datatype)])
+        super::read(&[sent], raw, &[spec(datatype)], &mut Held::plenty())
             .map(|found| found[0].data.clone())
             .map_err(|refusal| refusal.message)
     }
@@ -183,6 +198,9 @@ mod tests {
             let message = read_one(one, &raw, datatype).unwrap_err();
             assert!(message.starts_with(said), "{message}");
         }
-        assert_eq!(super::read(&[], &[], &[spec(Datatype::Fp32)]).unwrap_err().message, "inputs: x is missing");
+        assert_eq!(
+            super::read(&[], &[], &[spec(Datatype::Fp32)], &mut Held::plenty()).unwrap_err().message,
+            "inputs: x is missing"
+        );
     }
 }

@@ -8,15 +8,17 @@ use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
 use ort_sys::{
-    ExecutionMode, ONNXTensorElementDataType, OrtAllocatorType, OrtApi, OrtApiBase, OrtEnv, OrtErrorCode,
-    OrtLoggingLevel, OrtMemType, OrtMemoryInfo, OrtSession, OrtSessionOptions, OrtStatusPtr, OrtTensorTypeAndShapeInfo,
-    OrtTypeInfo, OrtValue,
+    ONNXTensorElementDataType, OrtAllocatorType, OrtApi, OrtApiBase, OrtEnv, OrtErrorCode, OrtLoggingLevel, OrtMemType,
+    OrtMemoryInfo, OrtSession, OrtStatusPtr, OrtTensorTypeAndShapeInfo, OrtTypeInfo, OrtValue,
 };
 
 use crate::tensor::{Datatype, Dim, Spec, Tensor};
 
+mod options;
 mod value;
 
+use options::Options;
+pub use options::{Provider, available};
 use value::{Fed, Value};
 
 /// What the C API is asked to be; a newer library has it too.
@@ -25,14 +27,35 @@ const API_VERSION: u32 = 17;
 /// Why the runtime did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The request is to blame, by what the runtime says.
-    pub is_the_requests: bool,
+    pub cause: Cause,
     pub message: String,
 }
 
+/// Who or what is to blame, by what the runtime says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    Request,
+    /// There was no memory for what the model makes of it.
+    Memory,
+    Model,
+}
+
+impl Cause {
+    fn of(code: OrtErrorCode, message: &str) -> Cause {
+        const OF_MEMORY: [&str; 3] = ["Failed to allocate memory", "bad_alloc", "bad allocation"];
+        if OF_MEMORY.iter().any(|words| message.contains(words)) {
+            Cause::Memory
+        } else if code == OrtErrorCode::ORT_INVALID_ARGUMENT {
+            Cause::Request
+        } else {
+            Cause::Model
+        }
+    }
+}
+
 impl Failure {
-    fn ours(message: impl Into<String>) -> Failure {
-        Failure { is_the_requests: false, message: message.into() }
+    pub(crate) fn ours(message: impl Into<String>) -> Failure {
+        Failure { cause: Cause::Model, message: message.into() }
     }
 }
 
@@ -98,7 +121,7 @@ fn check(api: &OrtApi, status: OrtStatusPtr) -> Result<(), Failure> {
         let code = (api.GetErrorCode)(status.0);
         let message = CStr::from_ptr((api.GetErrorMessage)(status.0)).to_string_lossy().into_owned();
         (api.ReleaseStatus)(status.0);
-        Err(Failure { is_the_requests: code == OrtErrorCode::ORT_INVALID_ARGUMENT, message })
+        Err(Failure { cause: Cause::of(code, &message), message })
     }
 }
 
@@ -125,12 +148,12 @@ impl Drop for Engine {
 }
 
 impl Engine {
-    /// Loads `model` with `threads` threads for one run.
-    pub fn load(library: &Path, model: &Path, threads: usize) -> Result<Engine, Failure> {
+    /// Loads `model` with `threads` threads for one run, on `providers` as far as they go.
+    pub fn load(library: &Path, model: &Path, threads: usize, providers: &[Provider]) -> Result<Engine, Failure> {
         let runtime = Runtime::get(library)?;
         let api = runtime.api;
         let path = c_string(&model.to_string_lossy())?;
-        let options = Options::new(api, threads)?;
+        let options = Options::new(api, threads, providers)?;
         let mut session = ptr::null_mut();
         // SAFETY: environment and options are live, the path is a C string.
         check(api, unsafe { (api.CreateSession)(runtime.env, path.as_ptr(), options.raw, &mut session) })?;
@@ -250,37 +273,6 @@ fn cannot_be_served(name: &str, what: &str) -> String {
 
 fn c_string(text: &str) -> Result<CString, Failure> {
     CString::new(text).map_err(|_| Failure::ours(format!("{text:?} has a NUL in it")))
-}
-
-struct Options {
-    api: &'static OrtApi,
-    raw: *mut OrtSessionOptions,
-}
-
-impl Options {
-    fn new(api: &'static OrtApi, threads: usize) -> Result<Options, Failure> {
-        let mut options = Options { api, raw: ptr::null_mut() };
-        let threads = i32::try_from(threads).unwrap_or(i32::MAX);
-        // SAFETY: the options are the ones just made; keys and values are C strings.
-        unsafe {
-            check(api, (api.CreateSessionOptions)(&mut options.raw))?;
-            check(api, (api.SetIntraOpNumThreads)(options.raw, threads))?;
-            check(api, (api.SetInterOpNumThreads)(options.raw, 1))?;
-            check(api, (api.SetSessionExecutionMode)(options.raw, ExecutionMode::ORT_SEQUENTIAL))?;
-            check(api, (api.SetSessionLogSeverityLevel)(options.raw, 3))?;
-            // A thread that spins for the next request takes the CPU time of a pod that has a limit.
-            let spinning = c"session.intra_op.allow_spinning";
-            check(api, (api.AddSessionConfigEntry)(options.raw, spinning.as_ptr(), c"0".as_ptr()))?;
-        }
-        Ok(options)
-    }
-}
-
-impl Drop for Options {
-    fn drop(&mut self) {
-        // SAFETY: they are ours; the session keeps its own copy.
-        unsafe { (self.api.ReleaseSessionOptions)(self.raw) }
-    }
 }
 
 /// ONNX's number of the type of a tensor's elements.

@@ -12,20 +12,25 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 use prost::Message;
 
 use crate::answer::raw;
+use crate::call::Call;
 use crate::contents;
 use crate::event_time::{self, EventTimes};
-use crate::http::{Payload, read_body, sizes};
+use crate::http::{Payload, Whole, read_body};
 use crate::inference;
 use crate::parameters::{self, Urgency};
 use crate::protocol::{
-    Choice, INPUTS_FIELD, InferRequest, InferResponse, InferTensor, Live, ModelMetadata, ModelNamed, OUTPUTS_FIELD,
-    Parameter, Parameters, RAW_INPUTS_FIELD, RAW_OUTPUT_KEY, Ready, RequestedOutput, ServerMetadata, TensorMetadata,
+    Choice, InferRequest, InferResponse, InferTensor, Parameter, Parameters, RAW_OUTPUT_KEY, RequestedOutput,
 };
 use crate::refusal::Refusal;
-use crate::request::{MAX_OUTPUTS, no_output};
-use crate::server::{Shared, Worker};
+use crate::request::no_output;
 use crate::tensor::{Spec, Tensor};
 use crate::token;
+use crate::weight::weigh;
+use crate::worker::Worker;
+
+mod about;
+
+use about::check_model;
 
 const SERVICE: &str = "/inference.GRPCInferenceService/";
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -69,67 +74,34 @@ fn respond(payload: Payload) -> Response<Payload> {
 async fn call(worker: &Rc<Worker>, request: Request<Incoming>) -> Result<Vec<Bytes>, Refusal> {
     let (head, body) = request.into_parts();
     let method = head.uri.path().strip_prefix(SERVICE).unwrap_or_default().to_owned();
-    let is_inference = method == "ModelInfer";
-    let shared = &worker.shared;
-    let _under_way = is_inference.then(|| shared.metrics.begin());
-    let body = read_body(worker, &head.headers, body).await.map_err(|refused| refused.refusal);
-    let body = body.inspect_err(|refusal| {
-        if is_inference {
-            shared.metrics.request(refusal.status, None);
-        }
-    })?;
-    let started = Instant::now();
-    if is_inference {
-        let answered = infer(worker, &head.headers, &body.bytes, started).await;
-        let code = answered.as_ref().map_or_else(|refusal| refusal.status, |_| 200);
-        shared.metrics.request(code, Some(started.elapsed()));
-        return answered;
+    if method == "ModelInfer" {
+        return answered(worker, &head.headers, body).await;
     }
-    let message = match method.as_str() {
-        "ServerLive" => framed(&Live { live: true }),
-        "ServerReady" => framed(&Ready { ready: shared.state.check_ready().is_ok() }),
-        "ServerMetadata" => framed(&ServerMetadata {
-            name: "modelcycle".to_owned(),
-            version: "v2".to_owned(),
-            extensions: vec!["binary_tensor_data".to_owned()],
-        }),
-        "ModelReady" => {
-            let asked = ModelNamed::decode(unframed(&body.bytes)?).map_err(malformed)?;
-            check_model(shared, &asked.name, &asked.version)?;
-            framed(&Ready { ready: shared.state.check_ready().is_ok() })
+    let body = read_body(worker, &head.headers, body).await.map_err(|refused| refused.refusal)?;
+    Ok(vec![about::answer(&worker.shared, &method, &body.bytes)?])
+}
+
+/// Reads an inference request, has it answered, and tells of it.
+async fn answered(worker: &Rc<Worker>, headers: &HeaderMap, body: Incoming) -> Result<Vec<Bytes>, Refusal> {
+    const METHOD: &str = "ModelInfer";
+    let _under_way = worker.shared.metrics.begin();
+    let call = worker.call(headers);
+    let mut body = match read_body(worker, headers, body).await {
+        Ok(body) => body,
+        Err(refused) => {
+            worker.ended(&call, METHOD, refused.refusal.status, None, &[]);
+            return Err(refused.refusal);
         }
-        "ModelMetadata" => {
-            let asked = ModelNamed::decode(unframed(&body.bytes)?).map_err(malformed)?;
-            check_model(shared, &asked.name, &asked.version)?;
-            framed(&ModelMetadata {
-                name: shared.model.clone(),
-                versions: vec![shared.version.clone()],
-                platform: "onnxruntime_onnx".to_owned(),
-                inputs: shared.engine.inputs.iter().map(described).collect(),
-                outputs: shared.engine.outputs.iter().map(described).collect(),
-            })
-        }
-        _ => return Err(Refusal::new(405, format!("{} is not served; {SERVICE}ModelInfer is", head.uri.path()))),
     };
-    Ok(vec![message])
+    call.read.set(Instant::now());
+    let answered = infer(worker, headers, &mut body, &call).await;
+    let (code, parts) = answered.as_ref().map_or_else(|refusal| (refusal.status, &[][..]), |parts| (200, parts));
+    worker.ended(&call, METHOD, code, Some(&body.bytes), parts);
+    answered
 }
 
 fn malformed(error: prost::DecodeError) -> Refusal {
     Refusal::bad(format!("message: {error}"))
-}
-
-fn described(spec: &Spec) -> TensorMetadata {
-    TensorMetadata { name: spec.name.clone(), datatype: spec.datatype.name().to_owned(), shape: sizes(spec).collect() }
-}
-
-fn check_model(shared: &Shared, name: &str, version: &str) -> Result<(), Refusal> {
-    if name != shared.model {
-        return Err(Refusal::new(404, format!("model '{name}' is not served here; {} is", shared.model)));
-    }
-    if !version.is_empty() && version != shared.version {
-        return Err(Refusal::new(404, format!("version '{version}' is not served here; {} is", shared.version)));
-    }
-    Ok(())
 }
 
 /// A message with its prefix.
@@ -157,25 +129,20 @@ fn unframed(body: &Bytes) -> Result<Bytes, Refusal> {
     }
 }
 
-async fn infer(
-    worker: &Rc<Worker>,
-    headers: &HeaderMap,
-    body: &Bytes,
-    started: Instant,
-) -> Result<Vec<Bytes>, Refusal> {
+async fn infer(worker: &Rc<Worker>, headers: &HeaderMap, body: &mut Whole, call: &Call) -> Result<Vec<Bytes>, Refusal> {
     let shared = &worker.shared;
-    let message = unframed(body)?;
-    check_count(&message, shared.engine.inputs.len())?;
+    let message = unframed(&body.bytes)?;
+    body.held.add(weigh(&message, shared.engine.inputs.len())?)?;
     let asked = InferRequest::decode(message).map_err(malformed)?;
     check_model(shared, &asked.model_name, &asked.model_version)?;
     let wanted = outputs(&asked.outputs, &shared.engine.outputs)?;
     let mut urgency = urgency(&asked.parameters)?;
     let patience = headers.get(TIMEOUT).and_then(|timeout| patience(timeout.as_bytes()));
     urgency.timeout = [urgency.timeout, patience].into_iter().flatten().min();
-    let inputs = contents::read(&asked.inputs, &asked.raw_inputs, &shared.engine.inputs)?;
+    let inputs = contents::read(&asked.inputs, &asked.raw_inputs, &shared.engine.inputs, &mut body.held)?;
     let rows = inputs.first().map_or(1, Tensor::rows);
     let times = event_times(asked.parameters.get("event_time"), rows, inference::now())?;
-    let answers = inference::run(worker, inputs, rows, urgency, started).await?;
+    let answers = inference::run(worker, inputs, rows, urgency, call).await?;
     let tokens = inference::sign(worker, &answers, rows, &times);
     let response = InferResponse {
         model_name: shared.model.clone(),
@@ -185,26 +152,6 @@ async fn infer(
         outputs: wanted.iter().map(|place| headed(&shared.engine.outputs[*place], &answers[*place])).collect(),
     };
     Ok(with_raw(&response, wanted.iter().map(|place| raw(&answers[*place])).collect()))
-}
-
-/// Looks for more tensors than the model has before any is made: two bytes of a message would take hundreds of memory.
-fn check_count(message: &Bytes, most: usize) -> Result<(), Refusal> {
-    use prost::encoding::{DecodeContext, decode_key, skip_field};
-    const OF_TENSORS: [u32; 3] = [INPUTS_FIELD, OUTPUTS_FIELD, RAW_INPUTS_FIELD];
-    let mut rest = message.clone();
-    let mut counts = [0; OF_TENSORS.len()];
-    while !rest.is_empty() {
-        let (field, kind) = decode_key(&mut rest).map_err(malformed)?;
-        skip_field(kind, field, &mut rest, DecodeContext::default()).map_err(malformed)?;
-        if let Some(place) = OF_TENSORS.iter().position(|one| *one == field) {
-            counts[place] += 1;
-            let allowed = if field == OUTPUTS_FIELD { MAX_OUTPUTS } else { most };
-            if counts[place] > allowed {
-                return Err(Refusal::bad(format!("message: has more than {allowed} tensors in its field {field}")));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Tokens of rows, separated by commas, since a parameter can be no list.
@@ -328,15 +275,6 @@ mod tests {
         let whole = Bytes::from(parts.concat());
         assert_eq!(unframed(&whole), Ok(Bytes::from_static(b"\x0a\x01m\x32\x03abc\x32\x00")));
         assert_eq!(parts[1].as_ptr(), b"abc".as_ptr().cast(), "the output is where it was");
-    }
-
-    #[test]
-    fn tensors_are_counted_before_they_are_made() {
-        let request = |inputs| InferRequest { inputs: vec![InferTensor::default(); inputs], ..InferRequest::default() };
-        assert!(check_count(&request(2).encode_to_vec().into(), 2).is_ok());
-        let wrong = check_count(&request(3).encode_to_vec().into(), 2).unwrap_err();
-        assert_eq!(wrong.message, "message: has more than 2 tensors in its field 5");
-        assert!(check_count(&Bytes::from_static(b"\xff\xff"), 2).is_err());
     }
 
     #[test]

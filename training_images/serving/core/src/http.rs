@@ -1,31 +1,28 @@
-//! The HTTP interface: routes of the Open Inference Protocol v2, and feedback.
+//! The HTTP interface: routes of the Open Inference Protocol v2, feedback, and what comes from `mlflow models serve`.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
-use http_body::{Body, Frame, SizeHint};
+use bytes::Bytes;
+use http_body::Body;
 use hyper::body::Incoming;
-use hyper::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
-};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode, Version};
 use percent_encoding::percent_decode_str;
 
+use crate::about::statistics;
+use crate::call::Call;
 use crate::connection::{Pace, Turn};
 use crate::grpc;
 use crate::inference;
-use crate::json::{write_text, write_whole};
-use crate::limits::{Held, REQUEST};
-use crate::metrics::Reason;
+use crate::json::write_text;
 use crate::refusal::Refusal;
-use crate::server::Worker;
-use crate::tensor::{Dim, Spec};
+use crate::worker::Worker;
+
+mod about;
+mod body;
+
+pub use body::{Payload, Whole, read_body};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -34,42 +31,6 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
 /// Header of feedback that comes from a replica: it is scored where it arrives.
 const HANDED_OVER: HeaderName = HeaderName::from_static("modelcycle-handed-over");
-
-/// The body of an answer: parts that are sent one after the other as they are, and gRPC's trailers.
-#[derive(Default)]
-pub struct Payload {
-    parts: VecDeque<Bytes>,
-    trailers: Option<HeaderMap>,
-}
-
-impl Payload {
-    pub fn of(parts: impl IntoIterator<Item = Bytes>) -> Payload {
-        Payload { parts: parts.into_iter().filter(|part| !part.is_empty()).collect(), trailers: None }
-    }
-
-    pub fn with_trailers(mut self, trailers: HeaderMap) -> Payload {
-        self.trailers = Some(trailers);
-        self
-    }
-}
-
-impl Body for Payload {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let part = self.parts.pop_front().map(Frame::data);
-        Poll::Ready(part.or_else(|| self.trailers.take().map(Frame::trailers)).map(Ok))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.parts.is_empty() && self.trailers.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.parts.iter().map(|part| part.len() as u64).sum())
-    }
-}
 
 /// The response to any request at all: what goes wrong becomes a status and a message.
 pub async fn handle(worker: Rc<Worker>, pace: Rc<Pace>, request: Request<Incoming>) -> Response<Payload> {
@@ -152,14 +113,21 @@ async fn route(worker: &Rc<Worker>, request: Request<Incoming>) -> Result<Respon
         }
         json.map(|json| answered(StatusCode::OK, json.into_bytes())).map_err(|refusal| Refused { refusal, unread })
     };
+    let ready = |json: String| get(shared.state.check_ready().map(|()| json));
     let rest = match parts.as_slice() {
-        ["v2"] => return get(Ok(SERVER.to_owned())),
+        ["v2"] => return get(Ok(about::server())),
         ["v2", "health", "live"] => return get(Ok("{\"live\":true}".to_owned())),
-        ["v2", "health", "ready"] => return get(shared.state.check_ready().map(|()| "{\"ready\":true}".to_owned())),
+        ["v2", "health", "ready"] => return ready("{\"ready\":true}".to_owned()),
+        ["v2", "repository", "index"] => return repository(worker, request).await,
         ["v2", "models", name, rest @ ..] if *name == shared.model => rest,
+        ["v2", "models", "stats"] => &["stats"],
         ["v2", "models", name, ..] => {
             return refused(404, format!("model '{name}' is not served here; {} is", shared.model));
         }
+        ["invocations"] => return invoke(worker, request).await,
+        // Those of mlflow's server, which answers them by a line feed alone.
+        ["ping" | "health"] => return ready("\n".to_owned()),
+        ["version"] => return get(Ok(env!("CARGO_PKG_VERSION").to_owned())),
         _ => return refused(404, format!("{path} is not served; {} is", shared.infer_paths[0])),
     };
     let rest = match rest {
@@ -169,57 +137,16 @@ async fn route(worker: &Rc<Worker>, request: Request<Incoming>) -> Result<Respon
         }
         rest => rest,
     };
+    let (inputs, outputs) = (&shared.engine.inputs, &shared.engine.outputs);
     match rest {
-        [] => get(Ok(metadata(&shared.model, &shared.version, &shared.engine.inputs, &shared.engine.outputs))),
-        ["ready"] => get(shared.state.check_ready().map(|()| {
-            let mut json = b"{\"name\":".to_vec();
-            write_text(&mut json, &shared.model);
-            json.extend_from_slice(b",\"ready\":true}");
-            String::from_utf8_lossy(&json).into_owned()
-        })),
+        [] => get(Ok(about::metadata(&shared.model, &shared.version, inputs, outputs))),
+        ["ready"] => ready(about::ready(&shared.model)),
+        ["config"] => get(Ok(about::config(&shared.model, shared.most_rows, inputs, outputs))),
+        ["stats"] => get(Ok(about::statistics(&shared.model, &shared.version, &statistics(&shared.metrics)))),
         ["infer"] => infer(worker, request).await,
         ["feedback"] => feedback(worker, request).await,
-        _ => refused(404, format!("{path} is not served; infer, feedback and ready are")),
+        _ => refused(404, format!("{path} is not served; infer, feedback, config, stats and ready are")),
     }
-}
-
-const SERVER: &str = r#"{"name":"modelcycle","version":"v2","extensions":["binary_tensor_data"]}"#;
-
-fn metadata(model: &str, version: &str, inputs: &[Spec], outputs: &[Spec]) -> String {
-    let mut json = b"{\"name\":".to_vec();
-    write_text(&mut json, model);
-    json.extend_from_slice(b",\"versions\":[");
-    write_text(&mut json, version);
-    json.extend_from_slice(b"],\"platform\":\"onnxruntime_onnx\",\"inputs\":");
-    write_specs(&mut json, inputs);
-    json.extend_from_slice(b",\"outputs\":");
-    write_specs(&mut json, outputs);
-    json.push(b'}');
-    String::from_utf8_lossy(&json).into_owned()
-}
-
-/// Tensors of the model's metadata; a size that may vary is -1.
-fn write_specs(json: &mut Vec<u8>, specs: &[Spec]) {
-    json.push(b'[');
-    for (place, spec) in specs.iter().enumerate() {
-        json.extend_from_slice(if place == 0 { b"{\"name\":" } else { b",{\"name\":" });
-        write_text(json, &spec.name);
-        json.extend_from_slice(b",\"datatype\":");
-        write_text(json, spec.datatype.name());
-        json.extend_from_slice(b",\"shape\":[");
-        for (place, size) in sizes(spec).enumerate() {
-            if place > 0 {
-                json.push(b',');
-            }
-            write_whole(json, size);
-        }
-        json.extend_from_slice(b"]}");
-    }
-    json.push(b']');
-}
-
-pub fn sizes(spec: &Spec) -> impl Iterator<Item = i64> {
-    spec.dims.iter().map(|dim| if let Dim::Fixed(size) = dim { *size } else { -1 })
 }
 
 /// Whether there is more to a request than is read and dropped for the sake of the next on its connection.
@@ -236,36 +163,76 @@ fn only_post(request: &Request<Incoming>) -> Result<(), Refused> {
     Err(Refused { refusal: Refusal::new(405, message), unread: is_long(request) })
 }
 
-async fn infer(worker: &Rc<Worker>, request: Request<Incoming>) -> Result<Response<Payload>, Refused> {
+/// An answer's parts: JSON, and bytes after it.
+type Parts = (Vec<u8>, Vec<Bytes>);
+
+/// Reads an inference request's body, has it answered, and tells of it.
+async fn answered_by(
+    worker: &Rc<Worker>,
+    method: &str,
+    request: Request<Incoming>,
+    answer: impl AsyncFnOnce(&HeaderMap, &mut Whole, &Call) -> Result<Parts, Refusal>,
+) -> Result<Response<Payload>, Refused> {
     only_post(&request)?;
-    let metrics = &worker.shared.metrics;
-    let _under_way = metrics.begin();
+    let _under_way = worker.shared.metrics.begin();
     let (head, body) = request.into_parts();
-    let body = match read_body(worker, &head.headers, body).await {
+    let call = worker.call(&head.headers);
+    let mut body = match read_body(worker, &head.headers, body).await {
         Ok(body) => body,
         Err(refused) => {
-            metrics.request(refused.refusal.status, None);
+            worker.ended(&call, method, refused.refusal.status, None, &[]);
             return Err(refused);
         }
     };
-    let started = Instant::now();
-    let answered = match split(&head.headers, body.bytes.clone()) {
-        Ok((json, tail)) => inference::answer(worker, &json, &tail, started).await,
-        Err(refusal) => Err(refusal),
-    };
-    let code = answered.as_ref().map_or_else(|refusal| refusal.status, |_| 200);
-    metrics.request(code, Some(started.elapsed()));
-    let answer = answered?;
-    let mut response = Response::new(Payload::default());
-    let headers = response.headers_mut();
-    if answer.tail.is_empty() {
-        headers.insert(CONTENT_TYPE, JSON);
-    } else {
-        headers.insert(CONTENT_TYPE, OCTETS);
-        headers.insert(JSON_LENGTH, HeaderValue::from(answer.json.len()));
+    call.read.set(Instant::now());
+    match answer(&head.headers, &mut body, &call).await {
+        Ok((json, tail)) => {
+            let mut headers = HeaderMap::with_capacity(4);
+            if tail.is_empty() {
+                headers.insert(CONTENT_TYPE, JSON);
+            } else {
+                headers.insert(CONTENT_TYPE, OCTETS);
+                headers.insert(JSON_LENGTH, HeaderValue::from(json.len()));
+            }
+            let parts: Vec<Bytes> = [Bytes::from(json)].into_iter().chain(tail).collect();
+            worker.ended(&call, method, 200, Some(&body.bytes), &parts);
+            let mut response = Response::new(Payload::of(parts));
+            *response.headers_mut() = headers;
+            Ok(response)
+        }
+        Err(refusal) => {
+            worker.ended(&call, method, refusal.status, Some(&body.bytes), &[]);
+            Err(refusal.into())
+        }
     }
-    *response.body_mut() = Payload::of([Bytes::from(answer.json)].into_iter().chain(answer.tail));
-    Ok(response)
+}
+
+async fn infer(worker: &Rc<Worker>, request: Request<Incoming>) -> Result<Response<Payload>, Refused> {
+    answered_by(worker, "infer", request, async |headers, body, call| {
+        let (json, tail) = split(headers, body.bytes.clone())?;
+        let answer = inference::answer(worker, &json, &tail, &mut body.held, call).await?;
+        Ok((answer.json, answer.tail))
+    })
+    .await
+}
+
+async fn invoke(worker: &Rc<Worker>, request: Request<Incoming>) -> Result<Response<Payload>, Refused> {
+    answered_by(worker, "invocations", request, async |headers, body, call| {
+        let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        let json = inference::invoke(worker, kind, &body.bytes, &mut body.held, call).await?;
+        Ok((json, Vec::new()))
+    })
+    .await
+}
+
+/// What Triton's clients ask for by a POST.
+async fn repository(worker: &Rc<Worker>, request: Request<Incoming>) -> Result<Response<Payload>, Refused> {
+    only_post(&request)?;
+    let (head, body) = request.into_parts();
+    read_body(worker, &head.headers, body).await?;
+    let shared = &worker.shared;
+    let json = about::index(&shared.model, &shared.version, shared.state.check_ready());
+    Ok(answered(StatusCode::OK, json.into_bytes()))
 }
 
 /// The JSON of a body, and the bytes of binary tensors after it.
@@ -294,91 +261,9 @@ async fn feedback(worker: &Rc<Worker>, request: Request<Incoming>) -> Result<Res
     Ok(answered(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), json))
 }
 
-/// A body, and its part of the memory that bodies may take.
-pub struct Whole {
-    pub bytes: Bytes,
-    _held: Held,
-}
-
-/// The body of a request, within the limits.
-pub async fn read_body(worker: &Worker, headers: &HeaderMap, body: Incoming) -> Result<Whole, Refused> {
-    let limit = worker.shared.limits.body_bytes;
-    let unread = !body.is_end_stream();
-    let refused = |refusal| Err(Refused { refusal, unread });
-    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return refused(Refusal::new(415, "Content-Encoding: send the body as it is"));
-    }
-    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if let Some(length) = length.filter(|length| *length > limit) {
-        return refused(Refusal::new(413, format!("body: has {length} bytes, at most {limit} are taken")));
-    }
-    let mut reading = pin!(collect(worker, body, length.unwrap_or_default(), limit));
-    let seconds = REQUEST.as_secs();
-    tokio::select! {
-        biased; // The clock is only looked at when the body is not there yet.
-        whole = &mut reading => whole.or_else(refused),
-        () = tokio::time::sleep(REQUEST) => refused(Refusal::new(408, format!("body: was not there within {seconds} s"))),
-    }
-}
-
-async fn collect(worker: &Worker, mut body: Incoming, length: usize, limit: usize) -> Result<Whole, Refusal> {
-    let mut held = Held::nothing(&worker.shared.budget);
-    let mut first = Bytes::new();
-    let mut all: Option<BytesMut> = None;
-    let mut size = 0;
-    while let Some(part) = next_part(&mut body).await? {
-        size += part.len();
-        if size > limit {
-            return Err(Refusal::new(413, format!("body: has more than the {limit} bytes that are taken")));
-        }
-        held.add(part.len()).inspect_err(|_| worker.shared.metrics.reject(Reason::Memory))?;
-        match &mut all {
-            Some(all) => all.extend_from_slice(&part),
-            // Most bodies come in one part, and are used where they are.
-            None if first.is_empty() => first = part,
-            None => {
-                let mut both = BytesMut::with_capacity(length.max(size));
-                both.extend_from_slice(&first);
-                both.extend_from_slice(&part);
-                all = Some(both);
-            }
-        }
-    }
-    Ok(Whole { bytes: all.map_or(first, BytesMut::freeze), _held: held })
-}
-
-/// The next bytes of a body; `None` at its end.
-async fn next_part(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
-    loop {
-        match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
-            None => return Ok(None),
-            Some(Ok(frame)) => {
-                if let Ok(part) = frame.into_data() {
-                    return Ok(Some(part));
-                }
-            }
-            Some(Err(error)) => return Err(Refusal::bad(format!("body: {error}"))),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensor::Datatype;
-
-    #[test]
-    fn what_a_model_says_of_itself() {
-        let spec = |name: &str, dims| Spec { name: name.to_owned(), datatype: Datatype::Fp32, dims };
-        let inputs = [spec("x", vec![Dim::Free, Dim::Fixed(2)]), spec("z", vec![])];
-        assert_eq!(
-            metadata("hedge", "7", &inputs, &[]),
-            concat!(
-                r#"{"name":"hedge","versions":["7"],"platform":"onnxruntime_onnx","inputs":["#,
-                r#"{"name":"x","datatype":"FP32","shape":[-1,2]},{"name":"z","datatype":"FP32","shape":[]}],"outputs":[]}"#
-            )
-        );
-    }
 
     #[test]
     fn a_body_is_split_where_its_header_says() {

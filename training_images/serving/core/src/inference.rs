@@ -1,22 +1,25 @@
 //! One request to the model: checked, waited for, signed. What HTTP and gRPC share.
 
 use std::rc::Rc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::answer::{self, Answer, Signed};
 use crate::batch::{Job, too_late};
+use crate::call::Call;
 use crate::event_time::EventTimes;
 use crate::histogram::numbers;
+use crate::invocations::{self, Known};
+use crate::limits::Held;
 use crate::metrics::Reason;
 use crate::parameters::Urgency;
 use crate::refusal::Refusal;
 use crate::request;
-use crate::server::Worker;
 use crate::tensor::{Tensor, elements};
 use crate::token;
+use crate::worker::Worker;
 
 /// Nanoseconds since 1970.
 pub fn now() -> i64 {
@@ -25,15 +28,39 @@ pub fn now() -> i64 {
 }
 
 /// The answer to a request as JSON with the bytes of its binary tensors.
-pub async fn answer(worker: &Rc<Worker>, json: &[u8], tail: &Bytes, started: Instant) -> Result<Answer, Refusal> {
+pub async fn answer(
+    worker: &Rc<Worker>,
+    json: &[u8],
+    tail: &Bytes,
+    held: &mut Held,
+    call: &Call,
+) -> Result<Answer, Refusal> {
     let shared = &worker.shared;
     let (inputs, outputs) = (&shared.engine.inputs, &shared.engine.outputs);
-    let request = request::read(inputs, outputs, json, tail, now())?;
+    let request = request::read(inputs, outputs, json, tail, now(), held)?;
     let rows = request.rows;
-    let found = run(worker, request.inputs, rows, request.urgency, started).await?;
-    let tokens = sign(worker, &found, rows, &request.event_times);
+    let found = run(worker, request.inputs, rows, request.timed.urgency, call).await?;
+    let tokens = sign(worker, &found, rows, &request.timed.event_times);
     let signed = Signed { model: &shared.model, version: &shared.version, tokens: &tokens };
     Ok(answer::write(&signed, request.id.as_deref(), &request.outputs, outputs, &found))
+}
+
+/// The answer to a request of `mlflow models serve`, whose body is of the media type `kind`.
+pub async fn invoke(
+    worker: &Rc<Worker>,
+    kind: &[u8],
+    body: &[u8],
+    held: &mut Held,
+    call: &Call,
+) -> Result<Vec<u8>, Refusal> {
+    let shared = &worker.shared;
+    let known = Known { inputs: &shared.engine.inputs, columns: &shared.columns };
+    let asked = invocations::read(known, kind, body, now(), held)?;
+    let rows = asked.rows;
+    let found = run(worker, asked.inputs, rows, asked.timed.urgency, call).await?;
+    let tokens = sign(worker, &found, rows, &asked.timed.event_times);
+    let signed = Signed { model: &shared.model, version: &shared.version, tokens: &tokens };
+    invocations::write(&signed, &shared.engine.outputs, &found, asked.is_frame)
 }
 
 /// The model's answers to `inputs`, when it is their turn.
@@ -42,11 +69,12 @@ pub async fn run(
     inputs: Vec<Tensor>,
     rows: usize,
     urgency: Urgency,
-    started: Instant,
+    call: &Call,
 ) -> Result<Vec<Tensor>, Refusal> {
     let shared = &worker.shared;
     shared.histograms.check_nulls(&inputs, rows)?;
     let (reply, receiver) = oneshot::channel();
+    let started = call.read.get();
     let deadline = urgency.timeout.and_then(|timeout| started.checked_add(timeout));
     let job = Job { inputs, rows, priority: urgency.priority, deadline, since: started, reply };
     worker.queue.push(job).inspect_err(|_| shared.metrics.reject(Reason::Full))?;
@@ -57,7 +85,9 @@ pub async fn run(
             Err(_) => return Err(too_late()),
         },
     };
-    answered.unwrap_or_else(|_| Err(Refusal::new(500, "the server failed; its log says why")))
+    let answered = answered.unwrap_or_else(|_| Err(Refusal::new(500, "the server failed; its log says why")))?;
+    call.run.set(Some(answered.run));
+    Ok(answered.outputs)
 }
 
 /// One token a row, of a model with one output of one number a row.

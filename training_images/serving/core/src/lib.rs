@@ -1,8 +1,10 @@
 //! The path of an inference request through the server, without the Python interpreter.
 
+pub mod about;
 pub mod answer;
 pub mod batch;
 pub mod calibrate;
+pub mod call;
 pub mod connection;
 pub mod contents;
 pub mod engine;
@@ -12,12 +14,15 @@ pub mod grpc;
 pub mod histogram;
 pub mod http;
 pub mod inference;
+pub mod invocations;
 pub mod json;
 pub mod limits;
 pub mod load;
 pub mod log;
 pub mod metrics;
+pub mod outbox;
 pub mod parameters;
+pub mod payloads;
 pub mod protocol;
 #[cfg(feature = "python")]
 mod python;
@@ -27,4 +32,7 @@ pub mod sent;
 pub mod server;
 pub mod tensor;
 pub mod token;
+pub mod traces;
 pub mod values;
+pub mod weight;
+pub mod worker;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Bounds of the histograms of seconds.
 pub const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -46,6 +46,13 @@ pub struct Metrics {
     /// From there to the run that it was a part of.
     pub queue_seconds: Distribution,
     pub batch_rows: Distribution,
+    /// The requests of `seconds` by how they ended.
+    pub succeeded: Sum,
+    pub failed: Sum,
+    /// Runs of the model, for each request that shared one.
+    pub computed: Sum,
+    /// Milliseconds since 1970.
+    last_inference: AtomicU64,
 }
 
 impl Default for Metrics {
@@ -57,6 +64,10 @@ impl Default for Metrics {
             seconds: Distribution::new(&SECONDS),
             queue_seconds: Distribution::new(&SECONDS),
             batch_rows: Distribution::new(&ROWS),
+            succeeded: Sum::default(),
+            failed: Sum::default(),
+            computed: Sum::default(),
+            last_inference: AtomicU64::new(0),
         }
     }
 }
@@ -69,7 +80,21 @@ impl Metrics {
         }
         if let Some(took) = took {
             self.seconds.add(took.as_secs_f64());
+            let ended = if code == 200 { &self.succeeded } else { &self.failed };
+            ended.add(1, took);
         }
+    }
+
+    /// Counts a run of the model for so many requests with so many rows together.
+    pub fn ran(&self, requests: usize, rows: usize, took: Duration) {
+        self.batch_rows.add(rows as f64);
+        self.computed.add(requests as u64, took);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.last_inference.store(now.as_millis() as u64, Relaxed);
+    }
+
+    pub fn last_inference(&self) -> u64 {
+        self.last_inference.load(Relaxed)
     }
 
     /// Counts a request that is under way, until what this gives is dropped.
@@ -107,6 +132,32 @@ impl Drop for InFlight {
     }
 }
 
+/// How often something was done, and the time that it took altogether.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    pub count: u64,
+    pub nanos: u64,
+}
+
+/// A [`Spent`] that several threads add to.
+#[derive(Default)]
+pub struct Sum {
+    count: AtomicU64,
+    nanos: AtomicU64,
+}
+
+impl Sum {
+    /// Adds so many that took so long each.
+    pub fn add(&self, count: u64, took: Duration) {
+        self.count.fetch_add(count, Relaxed);
+        self.nanos.fetch_add(count * took.as_nanos() as u64, Relaxed);
+    }
+
+    pub fn get(&self) -> Spent {
+        Spent { count: self.count.load(Relaxed), nanos: self.nanos.load(Relaxed) }
+    }
+}
+
 /// A histogram with fixed bounds, as Prometheus has them.
 pub struct Distribution {
     bounds: &'static [f64],
@@ -123,7 +174,13 @@ impl Distribution {
 
     pub fn add(&self, value: f64) {
         self.counts[self.bounds.partition_point(|bound| *bound < value)].fetch_add(1, Relaxed);
-        self.sum.fetch_add((value * 1e9) as u64, Relaxed);
+        self.sum.fetch_add((value * 1e9).round() as u64, Relaxed);
+    }
+
+    /// How many values there were, and their sum in billionths.
+    pub fn total(&self) -> Spent {
+        let count = self.counts.iter().map(|count| count.load(Relaxed)).sum();
+        Spent { count, nanos: self.sum.load(Relaxed) }
     }
 
     /// Bounds with the counts up to each, the last of them infinite; and the sum.

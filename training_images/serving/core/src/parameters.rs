@@ -38,10 +38,15 @@ pub struct Parameters<'a> {
 
 impl<'a> Parameters<'a> {
     pub fn read(raw: Option<&'a [u8]>) -> Result<Parameters<'a>, Refusal> {
+        Parameters::read_of("parameters", raw)
+    }
+
+    /// Those in the object that `field` names.
+    pub fn read_of(field: &str, raw: Option<&'a [u8]>) -> Result<Parameters<'a>, Refusal> {
         let mut found = Parameters::default();
         each_parameter(
             raw,
-            || "parameters".to_owned(),
+            || field.to_owned(),
             |cursor, name| {
                 let value = cursor.skip()?;
                 match name {

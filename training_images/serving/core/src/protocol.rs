@@ -20,7 +20,7 @@ pub struct Ready {
     pub ready: bool,
 }
 
-/// Asks for a model's readiness, or for its metadata.
+/// Asks for a model's readiness, metadata, configuration or statistics.
 #[derive(Clone, PartialEq, Message)]
 pub struct ModelNamed {
     #[prost(string, tag = "1")]
@@ -61,6 +61,108 @@ pub struct TensorMetadata {
     pub datatype: String,
     #[prost(int64, repeated, tag = "3")]
     pub shape: Vec<i64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ConfigResponse {
+    #[prost(message, optional, tag = "1")]
+    pub config: Option<ModelConfig>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ModelConfig {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(string, tag = "2")]
+    pub platform: String,
+    #[prost(int32, tag = "4")]
+    pub max_batch_size: i32,
+    #[prost(message, repeated, tag = "5")]
+    pub inputs: Vec<ConfiguredInput>,
+    #[prost(message, repeated, tag = "6")]
+    pub outputs: Vec<ConfiguredOutput>,
+    #[prost(string, tag = "17")]
+    pub backend: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ConfiguredInput {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(int32, tag = "2")]
+    pub datatype: i32,
+    #[prost(int64, repeated, tag = "4")]
+    pub sizes: Vec<i64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ConfiguredOutput {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(int32, tag = "2")]
+    pub datatype: i32,
+    #[prost(int64, repeated, tag = "3")]
+    pub sizes: Vec<i64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct StatisticsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub models: Vec<ModelStatistics>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ModelStatistics {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(string, tag = "2")]
+    pub version: String,
+    #[prost(uint64, tag = "3")]
+    pub last_inference: u64,
+    #[prost(uint64, tag = "4")]
+    pub inferences: u64,
+    #[prost(uint64, tag = "5")]
+    pub executions: u64,
+    #[prost(message, optional, tag = "6")]
+    pub spent: Option<InferStatistics>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct InferStatistics {
+    #[prost(message, optional, tag = "1")]
+    pub success: Option<TimeSpent>,
+    #[prost(message, optional, tag = "2")]
+    pub fail: Option<TimeSpent>,
+    #[prost(message, optional, tag = "3")]
+    pub queue: Option<TimeSpent>,
+    #[prost(message, optional, tag = "5")]
+    pub compute: Option<TimeSpent>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct TimeSpent {
+    #[prost(uint64, tag = "1")]
+    pub count: u64,
+    #[prost(uint64, tag = "2")]
+    pub nanos: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct IndexResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub models: Vec<Indexed>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Indexed {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(string, tag = "2")]
+    pub version: String,
+    #[prost(string, tag = "3")]
+    pub state: String,
+    #[prost(string, tag = "4")]
+    pub reason: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -161,9 +263,5 @@ pub struct InferResponse {
     pub outputs: Vec<InferTensor>,
 }
 
-/// Fields of a request that hold tensors.
-pub const INPUTS_FIELD: u32 = 5;
-pub const OUTPUTS_FIELD: u32 = 6;
-pub const RAW_INPUTS_FIELD: u32 = 7;
 /// The key of field 6 of an answer; a length follows.
 pub const RAW_OUTPUT_KEY: u8 = 6 << 3 | 2;

@@ -2,20 +2,23 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-use crate::calibrate::{self, calibrate, made_up};
-use crate::engine::{self, Failure};
+use crate::calibrate::{self, calibrate, made_up, throughput};
+use crate::engine::{self, Failure, Provider};
 use crate::feedback::Reply;
 use crate::histogram::{Column, Histograms};
 use crate::limits::Limits;
-use crate::server::{self, Parts, Shared};
+use crate::server;
 use crate::tensor::{Data, Datatype, Dim, Spec, Tensor};
 use crate::token::Signer;
+use crate::traces;
+use crate::worker::{Parts, Shared, Told};
 
 fn error(failure: Failure) -> PyErr {
     PyRuntimeError::new_err(failure.message)
@@ -43,8 +46,16 @@ struct Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    fn new(py: Python<'_>, library: PathBuf, model: PathBuf, threads: usize) -> PyResult<Engine> {
-        let loaded = py.detach(|| engine::Engine::load(&library, &model, threads)).map_err(error)?;
+    fn new(
+        py: Python<'_>,
+        library: PathBuf,
+        model: PathBuf,
+        threads: usize,
+        providers: Vec<(String, Vec<(String, String)>)>,
+    ) -> PyResult<Engine> {
+        let providers: Vec<Provider> =
+            providers.into_iter().map(|(name, options)| Provider { name, options }).collect();
+        let loaded = py.detach(|| engine::Engine::load(&library, &model, threads, &providers)).map_err(error)?;
         Ok(Engine { inner: Arc::new(loaded) })
     }
 
@@ -76,13 +87,31 @@ impl Engine {
 
     /// Warms the model up. `sample` has recorded rows, or is None.
     fn calibrate(&self, py: Python<'_>, sample: Option<Vec<Sent<'_>>>) -> PyResult<Plan> {
-        let sample = match sample {
-            Some(sent) => sent.iter().map(tensor).collect::<PyResult<Vec<_>>>()?,
-            None => made_up(&self.inner.inputs),
-        };
+        let sample = self.sample(sample)?;
         let plan = py.detach(|| calibrate(&self.inner, &sample)).map_err(error)?;
         Ok(Plan { most_rows: plan.most_rows, is_short: plan.is_short })
     }
+
+    /// Rows a second of so many runners with batches of `rows` each.
+    fn throughput(&self, py: Python<'_>, sample: Option<Vec<Sent<'_>>>, rows: usize, runners: usize) -> PyResult<f64> {
+        let sample = self.sample(sample)?;
+        py.detach(|| throughput(&self.inner, &sample, rows, runners)).map_err(error)
+    }
+}
+
+impl Engine {
+    fn sample(&self, sent: Option<Vec<Sent<'_>>>) -> PyResult<Vec<Tensor>> {
+        match sent {
+            Some(sent) => sent.iter().map(tensor).collect(),
+            None => Ok(made_up(&self.inner)),
+        }
+    }
+}
+
+/// Names of the execution providers that ONNX Runtime's `library` was built with.
+#[pyfunction]
+fn available_providers(py: Python<'_>, library: PathBuf) -> PyResult<Vec<String>> {
+    py.detach(|| engine::available(&library)).map_err(error)
 }
 
 /// How a model is best run.
@@ -95,7 +124,7 @@ struct Plan {
 #[pymethods]
 impl Plan {
     fn __repr__(&self) -> String {
-        let how = if self.is_short { "on the threads of the connections" } else { "on a thread of its own" };
+        let how = if self.is_short { "on the threads of the connections" } else { "on threads of its own" };
         format!("batches of at most {} rows, run {how}", self.most_rows)
     }
 }
@@ -120,6 +149,9 @@ fn specs<'py>(py: Python<'py>, specs: &[Spec]) -> PyResult<Bound<'py, PyList>> {
 /// The bounds of a histogram with the counts up to each, and the sum.
 type Cumulative = (Vec<(f64, u64)>, f64);
 
+/// What is told of requests, and of how many.
+type Records<'py> = (Bound<'py, PyBytes>, usize);
+
 /// A server of one version of one model.
 #[pyclass(frozen, module = "modelcycle_core")]
 struct Server {
@@ -128,10 +160,10 @@ struct Server {
 
 #[pymethods]
 impl Server {
-    /// Listens. `plan` is what calibrating gave; `features` are name, edges, and whether it was null at training,
-    /// `predictions` the place of an output and its edges.
+    /// Listens. `plan` is what calibrating gave; `columns` name the features of the one input, if anything does; `features` are name, edges, and whether it was null at training,
+    /// `predictions` the place of an output and its edges; `traced` and `logged` the shares of requests that are told of.
     #[new]
-    #[pyo3(signature = (engine, plan, *, model, version, key, port, workers, max_body_bytes, max_requests_per_connection, features, predictions))]
+    #[pyo3(signature = (engine, plan, *, model, version, key, port, workers, runners, max_body_bytes, max_requests_per_connection, columns, features, predictions, traced, logged))]
     #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
     fn new(
         py: Python<'_>,
@@ -142,10 +174,14 @@ impl Server {
         key: &[u8],
         port: u16,
         workers: usize,
+        runners: usize,
         max_body_bytes: usize,
         max_requests_per_connection: u32,
+        columns: Vec<String>,
         features: Vec<(String, Vec<f64>, bool)>,
         predictions: Vec<(usize, Vec<f64>)>,
+        traced: Option<f64>,
+        logged: Option<f64>,
     ) -> PyResult<Server> {
         let signer = Signer::new(key, version).ok_or_else(|| PyValueError::new_err("the key can't be used"))?;
         let features = features.into_iter().map(|(name, edges, was_null)| Column { name, edges, was_null }).collect();
@@ -156,11 +192,14 @@ impl Server {
                 model,
                 version: version.to_string(),
                 engine,
+                plan,
+                columns,
                 histograms: Histograms::new(features, predictions),
                 signer,
                 limits: Limits { body_bytes: max_body_bytes, requests_per_connection: max_requests_per_connection },
+                told: Told { traced, logged },
             });
-            let inner = server::Server::start(shared, plan, port, workers)
+            let inner = server::Server::start(shared, plan, port, workers, runners)
                 .map_err(|error| PyOSError::new_err(format!("port {port}: {error}")))?;
             inner.shared.state.become_ready();
             Ok(Server { inner })
@@ -186,6 +225,31 @@ impl Server {
     fn next_feedback(&self, py: Python<'_>) -> Option<Feedback> {
         let asked = py.detach(|| self.inner.shared.feedback.next())?;
         Some(Feedback { body: asked.body, handed_over: asked.handed_over, reply: Mutex::new(Some(asked.reply)) })
+    }
+
+    /// What there is to tell an OTLP receiver, waited for so long; None once no more is to come.
+    fn next_spans<'py>(&self, py: Python<'py>, seconds: f64, resource: Vec<(String, String)>) -> Option<Records<'py>> {
+        let traces = self.inner.shared.traces.as_ref()?;
+        let records = py.detach(|| traces.outbox.take(Duration::from_secs_f64(seconds)))?;
+        let request = if records.is_empty() { Vec::new() } else { traces::request(&resource, &records) };
+        Some((PyBytes::new(py, &request), records.len()))
+    }
+
+    /// Lines for the log of requests, waited for so long; None once no more is to come.
+    fn next_payloads<'py>(&self, py: Python<'py>, seconds: f64) -> Option<Records<'py>> {
+        let payloads = self.inner.shared.payloads.as_ref()?;
+        let records = py.detach(|| payloads.outbox.take(Duration::from_secs_f64(seconds)))?;
+        Some((PyBytes::new(py, &records.concat()), records.len()))
+    }
+
+    /// Requests whose spans were kept, and dropped.
+    fn traced(&self) -> (u64, u64) {
+        self.inner.shared.traces.as_ref().map_or((0, 0), |traces| traces.outbox.counts())
+    }
+
+    /// Requests whose lines were kept, and dropped.
+    fn logged(&self) -> (u64, u64) {
+        self.inner.shared.payloads.as_ref().map_or((0, 0), |payloads| payloads.outbox.counts())
     }
 
     /// Inference requests by status code.
@@ -252,5 +316,6 @@ fn modelcycle_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Server>()?;
     module.add_class::<Feedback>()?;
     module.add_function(wrap_pyfunction!(crate::load::python::load, module)?)?;
+    module.add_function(wrap_pyfunction!(available_providers, module)?)?;
     Ok(())
 }

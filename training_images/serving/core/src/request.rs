@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::event_time::{self, EventTimes};
 use crate::json::{Cursor, Kind, Malformed, shown};
+use crate::limits::Held;
 use crate::parameters::{Parameters, Urgency, each_parameter, truth};
 use crate::refusal::Refusal;
 use crate::sent::{SentTensor, Tail, keep, shown_or_none};
@@ -25,6 +26,12 @@ pub struct Request {
     pub inputs: Vec<Tensor>,
     pub outputs: Vec<Wanted>,
     pub rows: usize,
+    pub timed: Timed,
+}
+
+/// When its rows happened, and until when its answer is of use.
+#[derive(Debug, PartialEq)]
+pub struct Timed {
     pub event_times: EventTimes,
     pub urgency: Urgency,
 }
@@ -35,8 +42,16 @@ impl From<Malformed> for Refusal {
     }
 }
 
-/// Reads the request in `json`; `tail` has the bytes of its binary tensors. `now` is in nanoseconds since 1970.
-pub fn read(inputs: &[Spec], outputs: &[Spec], json: &[u8], tail: &Bytes, now: i64) -> Result<Request, Refusal> {
+/// Reads the request in `json`; `tail` has the bytes of its binary tensors. `now` is in nanoseconds since 1970; `held` is
+/// what the request takes of the memory.
+pub fn read(
+    inputs: &[Spec],
+    outputs: &[Spec],
+    json: &[u8],
+    tail: &Bytes,
+    now: i64,
+    held: &mut Held,
+) -> Result<Request, Refusal> {
     let mut sent = Sent::default();
     let mut cursor = Cursor::new(json);
     if cursor.kind()? != Kind::Object {
@@ -45,22 +60,21 @@ pub fn read(inputs: &[Spec], outputs: &[Spec], json: &[u8], tail: &Bytes, now: i
         return Err(Refusal::bad("body: must be an object with inputs"));
     }
     cursor.object(|cursor, name| match name.as_ref() {
-        "inputs" => sent.read_inputs(cursor, inputs),
+        "inputs" => sent.read_inputs(cursor, inputs, held),
         "outputs" => keep(cursor, &mut sent.outputs),
         "parameters" => keep(cursor, &mut sent.parameters),
         "id" => keep(cursor, &mut sent.id),
         _ => Ok(cursor.skip().map(drop)?),
     })?;
     cursor.end()?;
-    let tensors = read_tensors(sent.inputs.take(), inputs, tail)?;
+    let tensors = read_tensors(sent.inputs.take(), inputs, tail, held)?;
     tensor::check_names(inputs, &tensors)?;
     let rows = tensors.first().map_or(1, Tensor::rows);
     let parameters = Parameters::read(sent.parameters)?;
     Ok(Request {
         id: read_id(sent.id)?,
         outputs: read_outputs(outputs, sent.outputs, parameters.binary_output)?,
-        event_times: read_event_times(parameters.event_time, rows, now)?,
-        urgency: parameters.urgency,
+        timed: read_timed(&parameters, rows, now)?,
         inputs: tensors,
         rows,
     })
@@ -76,7 +90,7 @@ struct Sent<'a> {
 }
 
 impl<'a> Sent<'a> {
-    fn read_inputs(&mut self, cursor: &mut Cursor<'a>, specs: &[Spec]) -> Result<(), Refusal> {
+    fn read_inputs(&mut self, cursor: &mut Cursor<'a>, specs: &[Spec], held: &mut Held) -> Result<(), Refusal> {
         self.inputs = None;
         if cursor.kind()? != Kind::List {
             return Ok(cursor.skip().map(drop)?);
@@ -91,7 +105,7 @@ impl<'a> Sent<'a> {
             if place > specs.len() {
                 return Err(Refusal::bad(format!("inputs: are more than the {} of the model", specs.len())));
             }
-            found.push(SentTensor::read(cursor, place, specs)?);
+            found.push(SentTensor::read(cursor, place, specs, held)?);
             Ok(())
         })?;
         self.inputs = Some(found);
@@ -99,7 +113,12 @@ impl<'a> Sent<'a> {
     }
 }
 
-fn read_tensors(sent: Option<Vec<SentTensor<'_>>>, specs: &[Spec], tail: &Bytes) -> Result<Vec<Tensor>, Refusal> {
+fn read_tensors(
+    sent: Option<Vec<SentTensor<'_>>>,
+    specs: &[Spec],
+    tail: &Bytes,
+    held: &mut Held,
+) -> Result<Vec<Tensor>, Refusal> {
     let sent = sent.ok_or_else(|| Refusal::bad("inputs: must be a list of tensors"))?;
     let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
     let mut tensors: Vec<Option<Tensor>> = specs.iter().map(|_| None).collect();
@@ -115,7 +134,7 @@ fn read_tensors(sent: Option<Vec<SentTensor<'_>>>, specs: &[Spec], tail: &Bytes)
         if tensors[found].is_some() {
             return Err(Refusal::bad(format!("inputs[{place}].name: '{}' is there twice", names[found])));
         }
-        tensors[found] = Some(one.tensor(place, &specs[found], &mut tail)?);
+        tensors[found] = Some(one.tensor(place, &specs[found], &mut tail, held)?);
     }
     tail.check_end()?;
     let missing: Vec<&str> =
@@ -198,6 +217,10 @@ pub fn no_output(place: usize, shown: &str, specs: &[Spec]) -> Refusal {
     Refusal::bad(format!("outputs[{place}].name: {shown} is no output; it has {}", names.join(", ")))
 }
 
+pub fn read_timed(parameters: &Parameters<'_>, rows: usize, now: i64) -> Result<Timed, Refusal> {
+    Ok(Timed { event_times: read_event_times(parameters.event_time, rows, now)?, urgency: parameters.urgency })
+}
+
 fn read_event_times(raw: Option<&[u8]>, rows: usize, now: i64) -> Result<EventTimes, Refusal> {
     let Some(raw) = raw else {
         return Ok(EventTimes::One(now));
@@ -252,7 +275,8 @@ mod tests {
     }
 
     fn parse_with(json: &str, tail: &'static [u8]) -> Result<Request, String> {
-        read(&x(), &yz(), json.as_bytes(), &Bytes::from_static(tail), NOW).map_err(|refusal| refusal.message)
+        read(&x(), &yz(), json.as_bytes(), &Bytes::from_static(tail), NOW, &mut Held::plenty())
+            .map_err(|refusal| refusal.message)
     }
 
     const GOOD: &str = r#"{"name":"x","shape":[1,2],"datatype":"FP32","data":[1,2]}"#;
@@ -265,7 +289,7 @@ mod tests {
     fn a_request() {
         let found = parse(&with(r#","id":"mine""#)).unwrap();
         assert_eq!(found.id.as_deref(), Some("mine"));
-        assert_eq!((found.rows, found.event_times), (1, EventTimes::One(NOW)));
+        assert_eq!((found.rows, found.timed.event_times), (1, EventTimes::One(NOW)));
         assert_eq!(found.inputs[0].shape, [1, 2]);
         assert_eq!(found.inputs[0].data, Data::Fixed(Bytes::from_static(&[0, 0, 128, 63, 0, 0, 0, 64])));
         assert_eq!(found.outputs, [Wanted { place: 0, binary: false }, Wanted { place: 1, binary: false }]);
@@ -350,8 +374,8 @@ mod tests {
         let day = "2008-09-15T00:00:00Z";
         let found =
             parse(&with(&format!(r#","parameters":{{"event_time":["{day}"],"priority":2,"timeout":1500}}"#))).unwrap();
-        assert_eq!(found.event_times, EventTimes::Each(vec![1_221_436_800_000_000_000]));
-        assert_eq!(found.urgency, Urgency { priority: 2, timeout: Some(Duration::from_micros(1500)) });
+        assert_eq!(found.timed.event_times, EventTimes::Each(vec![1_221_436_800_000_000_000]));
+        assert_eq!(found.timed.urgency, Urgency { priority: 2, timeout: Some(Duration::from_micros(1500)) });
     }
 
     #[test]
@@ -396,7 +420,7 @@ mod tests {
                 }
             }
             let tail = Bytes::new();
-            if let Err(refusal) = read(&x(), &yz(), &json, &tail, NOW) {
+            if let Err(refusal) = read(&x(), &yz(), &json, &tail, NOW, &mut Held::plenty()) {
                 assert_eq!(refusal.status, 400);
             }
         }

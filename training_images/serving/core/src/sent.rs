@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::json::{Cursor, Kind, Malformed, Number, shown};
+use crate::limits::Held;
 use crate::parameters::{each_parameter, whole};
 use crate::refusal::Refusal;
 use crate::tensor::{self, MAX_RANK, Spec, Tensor, elements, shown_shape};
@@ -26,14 +27,19 @@ pub struct SentTensor<'a> {
 }
 
 impl<'a> SentTensor<'a> {
-    pub fn read(cursor: &mut Cursor<'a>, place: usize, specs: &[Spec]) -> Result<SentTensor<'a>, Refusal> {
+    pub fn read(
+        cursor: &mut Cursor<'a>,
+        place: usize,
+        specs: &[Spec],
+        held: &mut Held,
+    ) -> Result<SentTensor<'a>, Refusal> {
         let mut found = SentTensor::default();
         cursor.object(|cursor, field| match field.as_ref() {
             "name" => found.changed(cursor, |one| &mut one.name),
             "datatype" => found.changed(cursor, |one| &mut one.datatype),
             "shape" => keep(cursor, &mut found.shape),
             "parameters" => keep(cursor, &mut found.parameters),
-            "data" => found.read_data(cursor, place, specs),
+            "data" => found.read_data(cursor, place, specs, held),
             _ => Ok(cursor.skip().map(drop)?),
         })?;
         Ok(found)
@@ -49,24 +55,36 @@ impl<'a> SentTensor<'a> {
         keep(cursor, field(self))
     }
 
-    fn read_data(&mut self, cursor: &mut Cursor<'a>, place: usize, specs: &[Spec]) -> Result<(), Refusal> {
+    fn read_data(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        place: usize,
+        specs: &[Spec],
+        held: &mut Held,
+    ) -> Result<(), Refusal> {
         let is_list = cursor.kind()? == Kind::List;
         self.data = Some(cursor.clone());
         self.values = None;
         match self.place(specs).map(|found| &specs[found]) {
             Some(spec) if is_list && self.is_of(spec) => {
-                self.values = Some(self.read_values(cursor, place, spec)?);
+                self.values = Some(self.read_values(cursor, place, spec, held)?);
             }
             _ => drop(cursor.skip()?),
         }
         Ok(())
     }
 
-    fn read_values(&self, cursor: &mut Cursor<'a>, place: usize, spec: &Spec) -> Result<Values, Refusal> {
+    fn read_values(
+        &self,
+        cursor: &mut Cursor<'a>,
+        place: usize,
+        spec: &Spec,
+        held: &mut Held,
+    ) -> Result<Values, Refusal> {
         const MOST_EXPECTED: usize = 1 << 16;
         let shape = self.shape.and_then(read_shape).unwrap_or_default();
         let expected = elements(&shape).unwrap_or_default().min(MOST_EXPECTED);
-        values::read(cursor, spec.datatype, expected, || field(place, spec))
+        values::read(cursor, spec.datatype, expected, held, || field(place, spec))
     }
 
     /// The input of the model that it is for.
@@ -80,7 +98,13 @@ impl<'a> SentTensor<'a> {
     }
 
     /// The tensor, of the input `spec`.
-    pub fn tensor(mut self, place: usize, spec: &Spec, tail: &mut Tail<'_>) -> Result<Tensor, Refusal> {
+    pub fn tensor(
+        mut self,
+        place: usize,
+        spec: &Spec,
+        tail: &mut Tail<'_>,
+        held: &mut Held,
+    ) -> Result<Tensor, Refusal> {
         if !self.is_of(spec) {
             return Err(Refusal::bad(format!(
                 "{}.datatype: must be {}, is {}",
@@ -107,7 +131,7 @@ impl<'a> SentTensor<'a> {
                     tail.left()
                 ))
             })?;
-            return tensor::from_raw(&field(place, spec), spec, shape, raw);
+            return tensor::from_raw(&field(place, spec), spec, shape, raw, held);
         }
         let values = match self.values.take() {
             Some(values) => values,
@@ -117,7 +141,7 @@ impl<'a> SentTensor<'a> {
                 if cursor.kind()? != Kind::List {
                     return Err(no_list());
                 }
-                self.read_values(&mut cursor, place, spec)?
+                self.read_values(&mut cursor, place, spec, held)?
             }
         };
         values::check_shape(|| field(place, spec), &values, &shape)?;

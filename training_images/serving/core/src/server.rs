@@ -1,35 +1,26 @@
 //! The server's threads: each has its connections, and either runs the model itself or has it run by threads of its own.
 
-use std::cell::RefCell;
-use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use crate::batch::{Queue, Runner};
 use crate::calibrate::Plan;
-use crate::connection::{Pace, Socket, is_http2};
-use crate::engine::Engine;
-use crate::feedback::Feedback;
-use crate::histogram::Histograms;
-use crate::http;
-use crate::limits::{Budget, CONNECTIONS, HEADER_BYTES, Limits, QUEUE, REQUEST};
-use crate::metrics::Metrics;
-use crate::refusal::Refusal;
-use crate::token::{Ids, Signer};
+use crate::limits::{CONNECTIONS, QUEUE};
+use crate::worker::{Shared, Worker};
+
+mod talk;
+
+use talk::connection;
 
 const BACKLOG: i32 = 1024;
 /// How often the connections are looked at for those that are late.
@@ -38,95 +29,6 @@ const REAP: Duration = Duration::from_millis(500);
 const REAP_CLOSING: Duration = Duration::from_millis(20);
 /// After an accept that failed, as it does when there are too many files open.
 const BREATH: Duration = Duration::from_millis(50);
-const STREAMS: u32 = 256;
-const WINDOW: u32 = 1 << 20;
-const PING: Duration = Duration::from_secs(30);
-
-/// Where the server is in its life.
-#[derive(Default)]
-pub struct State(AtomicU8);
-
-const LOADING: u8 = 0;
-const READY: u8 = 1;
-const DRAINING: u8 = 2;
-
-impl State {
-    pub fn become_ready(&self) {
-        self.0.store(READY, SeqCst);
-    }
-
-    /// Not ready any more, but at work as before.
-    pub fn drain(&self) {
-        self.0.store(DRAINING, SeqCst);
-    }
-
-    pub fn is_draining(&self) -> bool {
-        self.0.load(Relaxed) == DRAINING
-    }
-
-    pub fn check_ready(&self) -> Result<(), Refusal> {
-        match self.0.load(Relaxed) {
-            READY => Ok(()),
-            LOADING => Err(Refusal::new(503, "loading")),
-            _ => Err(Refusal::new(503, "draining")),
-        }
-    }
-}
-
-/// What all threads share.
-pub struct Shared {
-    pub model: String,
-    pub version: String,
-    /// Paths of inference, the usual one first.
-    pub infer_paths: [String; 2],
-    pub engine: Arc<Engine>,
-    pub histograms: Arc<Histograms>,
-    pub metrics: Arc<Metrics>,
-    pub signer: Signer,
-    pub limits: Limits,
-    pub budget: Arc<Budget>,
-    pub state: State,
-    pub feedback: Feedback,
-    connections: AtomicUsize,
-}
-
-/// What a server is made of.
-pub struct Parts {
-    pub model: String,
-    pub version: String,
-    pub engine: Arc<Engine>,
-    pub histograms: Histograms,
-    pub signer: Signer,
-    pub limits: Limits,
-}
-
-impl Shared {
-    pub fn new(parts: Parts) -> Shared {
-        let Parts { model, version, engine, histograms, signer, limits } = parts;
-        Shared {
-            infer_paths: [format!("/v2/models/{model}/infer"), format!("/v2/models/{model}/versions/{version}/infer")],
-            model,
-            version,
-            engine,
-            histograms: Arc::new(histograms),
-            metrics: Arc::default(),
-            signer,
-            limits,
-            budget: Budget::new(limits),
-            state: State::default(),
-            feedback: Feedback::default(),
-            connections: AtomicUsize::new(0),
-        }
-    }
-}
-
-/// One thread with connections.
-pub struct Worker {
-    pub shared: Arc<Shared>,
-    pub queue: Arc<Queue>,
-    pub ids: RefCell<Ids>,
-    paces: RefCell<Vec<Rc<Pace>>>,
-}
 
 /// A server whose threads run until [`Server::close`].
 pub struct Server {
@@ -138,8 +40,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `port`, with `workers` threads for connections.
-    pub fn start(shared: Shared, plan: Plan, port: u16, workers: usize) -> io::Result<Server> {
+    /// Listens on `port`, with `workers` threads for connections, and `runners` for a model that has threads of its own.
+    pub fn start(shared: Shared, plan: Plan, port: u16, workers: usize, runners: usize) -> io::Result<Server> {
         let shared = Arc::new(shared);
         let listener = listen(port)?;
         let port = listener.local_addr()?.port();
@@ -155,12 +57,14 @@ impl Server {
         let common = (!plan.is_short).then(|| Arc::new(Queue::new(QUEUE)));
         if let Some(queue) = common.clone() {
             queues.push(queue.clone());
-            let runner = runner.clone();
-            threads.push(spawn("model", move || {
-                while let Some(picked) = queue.wait(runner.most_rows()) {
-                    runner.run(picked);
-                }
-            })?);
+            for _ in 0..runners.max(1) {
+                let (queue, runner) = (queue.clone(), runner.clone());
+                threads.push(spawn("model", move || {
+                    while let Some(picked) = queue.wait(runner.most_rows()) {
+                        runner.run(picked);
+                    }
+                })?);
+            }
         }
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..workers.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
         let mut accepting = Some((listener, senders));
@@ -169,8 +73,7 @@ impl Server {
             let queue = common.clone().unwrap_or_else(|| Arc::new(Queue::new(QUEUE)));
             let (shared, closed, accepting) = (shared.clone(), closed.clone(), accepting.take());
             threads.push(spawn("connections", move || {
-                let worker = Worker { shared, queue, ids: RefCell::default(), paces: RefCell::default() };
-                serve(Rc::new(worker), own, receiver, accepting, closed);
+                serve(Rc::new(Worker::new(shared, queue)), own, receiver, accepting, closed);
             })?);
         }
         Ok(Server { shared, port, closing, queues, threads: Mutex::new(threads) })
@@ -190,6 +93,12 @@ impl Server {
             let _ = thread.join();
         }
         self.shared.feedback.close();
+        if let Some(traces) = &self.shared.traces {
+            traces.outbox.close();
+        }
+        if let Some(payloads) = &self.shared.payloads {
+            payloads.outbox.close();
+        }
     }
 }
 
@@ -294,110 +203,5 @@ async fn accept(shared: Arc<Shared>, (listener, senders): Accepting, mut closed:
             }
             Err(_) => tokio::time::sleep(BREATH).await,
         }
-    }
-}
-
-/// One connection of a worker; it is known for as long as this lives.
-struct Known {
-    worker: Rc<Worker>,
-    pace: Rc<Pace>,
-}
-
-impl Known {
-    fn new(worker: Rc<Worker>) -> Known {
-        let pace = Rc::new(Pace::new(Instant::now()));
-        worker.paces.borrow_mut().push(pace.clone());
-        worker.shared.connections.fetch_add(1, Relaxed);
-        Known { worker, pace }
-    }
-}
-
-impl Drop for Known {
-    fn drop(&mut self) {
-        self.worker.paces.borrow_mut().retain(|pace| !Rc::ptr_eq(pace, &self.pace));
-        self.worker.shared.connections.fetch_sub(1, Relaxed);
-    }
-}
-
-async fn connection(worker: Rc<Worker>, stream: std::net::TcpStream) {
-    let known = Known::new(worker.clone());
-    let pace = known.pace.clone();
-    let Ok(stream) = TcpStream::from_std(stream) else { return };
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
-    tokio::select! {
-        () = speak(worker, pace.clone(), stream) => {}
-        () = pace.cut.notified() => {}
-    }
-}
-
-async fn speak(worker: Rc<Worker>, pace: Rc<Pace>, stream: TcpStream) {
-    let is_http2 = tokio::select! {
-        Some(found) = first_words(&stream) => found,
-        () = pace.last.notified() => return,
-        else => return,
-    };
-    let service = service_fn({
-        let pace = pace.clone();
-        move |request| {
-            let (worker, pace) = (worker.clone(), pace.clone());
-            async move { Ok::<_, Infallible>(http::handle(worker, pace, request).await) }
-        }
-    });
-    let socket = TokioIo::new(Socket::new(stream, pace.clone()));
-    if is_http2 {
-        let mut builder = http2::Builder::new(LocalExecutor);
-        builder
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(STREAMS)
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(4 * WINDOW)
-            .max_frame_size(WINDOW)
-            .max_header_list_size(HEADER_BYTES as u32)
-            .keep_alive_interval(PING)
-            .keep_alive_timeout(REQUEST);
-        let mut talk = pin!(builder.serve_connection(socket, service));
-        loop {
-            tokio::select! {
-                _ = talk.as_mut() => return,
-                () = pace.last.notified() => talk.as_mut().graceful_shutdown(),
-            }
-        }
-    }
-    let mut builder = http1::Builder::new();
-    builder.title_case_headers(true).max_header_size(HEADER_BYTES).header_read_timeout(None).timer(TokioTimer::new());
-    let mut talk = pin!(builder.serve_connection(socket, service));
-    loop {
-        tokio::select! {
-            _ = talk.as_mut() => return,
-            () = pace.last.notified() => talk.as_mut().graceful_shutdown(),
-        }
-    }
-}
-
-/// Whether the client speaks HTTP/2, by its first bytes; `None` if it went away.
-async fn first_words(stream: &TcpStream) -> Option<bool> {
-    const PAUSE: Duration = Duration::from_millis(10);
-    let mut first = [0; 3];
-    loop {
-        let length = stream.peek(&mut first).await.ok().filter(|length| *length > 0)?;
-        match is_http2(&first[..length]) {
-            Some(found) => return Some(found),
-            // What was looked at stays, and would be found at once again.
-            None => tokio::time::sleep(PAUSE).await,
-        }
-    }
-}
-
-/// HTTP/2's streams are tasks of the same thread.
-#[derive(Clone)]
-struct LocalExecutor;
-
-impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
-    fn execute(&self, task: F) {
-        tokio::task::spawn_local(async move {
-            task.await;
-        });
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::limits::{Held, TEXT};
 use crate::refusal::Refusal;
 
 /// The most sizes that a shape may have.
@@ -157,6 +158,14 @@ impl Tensor {
     pub fn rows(&self) -> usize {
         self.shape.first().map_or(1, |size| *size as usize)
     }
+
+    /// Elements altogether.
+    pub fn count(&self) -> usize {
+        match &self.data {
+            Data::Fixed(raw) => raw.len() / self.datatype.size().unwrap_or(1),
+            Data::Texts(texts) => texts.len(),
+        }
+    }
 }
 
 /// How many elements a shape has; `None` beyond what can be counted.
@@ -170,11 +179,12 @@ pub fn shown_shape<T: ToString>(shape: &[T]) -> String {
     format!("[{}]", sizes.join(", "))
 }
 
-/// The elements of a text tensor as the protocol sends them: each with its length (uint32, little-endian) before it.
-pub fn split_texts(raw: &Bytes) -> Option<Vec<Bytes>> {
+/// The elements of a text tensor as the protocol sends them: each with its length (uint32, little-endian) before it. One
+/// more than `expected` are enough to see that they are too many.
+pub fn split_texts(raw: &Bytes, expected: usize) -> Option<Vec<Bytes>> {
     let mut texts = Vec::new();
     let mut at = 0;
-    while at < raw.len() {
+    while at < raw.len() && texts.len() <= expected {
         let length = u32::from_le_bytes(raw.get(at..at + 4)?.try_into().ok()?) as usize;
         let end = (at + 4).checked_add(length).filter(|end| *end <= raw.len())?;
         texts.push(raw.slice(at + 4..end));
@@ -192,8 +202,8 @@ pub fn join_texts(texts: &[Bytes]) -> Bytes {
     raw.into()
 }
 
-/// A tensor of `spec` from the bytes that came for it.
-pub fn from_raw(field: &str, spec: &Spec, shape: Vec<i64>, raw: Bytes) -> Result<Tensor, Refusal> {
+/// A tensor of `spec` from the bytes that came for it, which stay where they are.
+pub fn from_raw(field: &str, spec: &Spec, shape: Vec<i64>, raw: Bytes, held: &mut Held) -> Result<Tensor, Refusal> {
     let count = elements(&shape);
     let data = match spec.datatype.size() {
         Some(size) => {
@@ -212,12 +222,15 @@ pub fn from_raw(field: &str, spec: &Spec, shape: Vec<i64>, raw: Bytes) -> Result
             Data::Fixed(raw)
         }
         None => {
-            let texts = split_texts(&raw)
+            // No more texts are made than there may be.
+            held.add(count.unwrap_or(usize::MAX).min(raw.len() / 4).saturating_mul(TEXT))?;
+            let texts = split_texts(&raw, count.unwrap_or_default())
                 .ok_or_else(|| Refusal::bad(format!("{field}: is cut off: each text needs its length before it")))?;
             if count != Some(texts.len()) {
                 return Err(Refusal::bad(format!(
-                    "{field}: has {} texts, shape {} needs another number",
-                    texts.len(),
+                    "{field}: has {}{} texts, shape {} needs another number",
+                    if texts.len() > count.unwrap_or_default() { "more than " } else { "" },
+                    texts.len().min(count.unwrap_or_default()),
                     shown_shape(&shape)
                 )));
             }
@@ -253,7 +266,10 @@ pub fn check_names(specs: &[Spec], tensors: &[Tensor]) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::limits::{Budget, Limits};
 
     fn spec(name: &str, datatype: Datatype, dims: Vec<Dim>) -> Spec {
         Spec { name: name.to_owned(), datatype, dims }
@@ -291,15 +307,18 @@ mod tests {
         let texts = vec![Bytes::from_static(b"ab"), Bytes::new()];
         let raw = join_texts(&texts);
         assert_eq!(raw.as_ref(), b"\x02\0\0\0ab\0\0\0\0");
-        assert_eq!(split_texts(&raw), Some(texts));
+        assert_eq!(split_texts(&raw, 2), Some(texts));
         for cut in [1, 5, 8] {
-            assert_eq!(split_texts(&raw.slice(..cut)), None, "{cut}");
+            assert_eq!(split_texts(&raw.slice(..cut), 2), None, "{cut}");
         }
-        assert_eq!(split_texts(&Bytes::from_static(&[255, 255, 255, 255])), None);
+        assert_eq!(split_texts(&Bytes::from_static(&[255, 255, 255, 255]), 1), None);
+        assert_eq!(split_texts(&Bytes::from_static(&[0; 400]), 3).map(|texts| texts.len()), Some(4));
     }
 
     #[test]
     fn raw_bytes_must_be_as_many_as_the_shape_needs() {
+        let mut held = Held::plenty();
+        let mut from_raw = |field, spec: &Spec, shape, raw| from_raw(field, spec, shape, raw, &mut held);
         let x = spec("x", Datatype::Fp32, vec![Dim::Free]);
         assert!(from_raw("inputs[0] (x)", &x, vec![2], Bytes::from_static(&[0; 8])).is_ok());
         let wrong = from_raw("inputs[0] (x)", &x, vec![2], Bytes::from_static(&[0; 7])).unwrap_err();
@@ -308,6 +327,22 @@ mod tests {
         assert!(from_raw("b", &flags, vec![1], Bytes::from_static(&[2])).is_err());
         let texts = spec("t", Datatype::Bytes, vec![Dim::Free]);
         assert!(from_raw("t", &texts, vec![1], Bytes::from_static(b"\x01\0\0\0\xff")).is_err());
+        let many = from_raw("t", &texts, vec![2], Bytes::from_static(&[0; 16])).unwrap_err();
+        assert_eq!(many.message, "t: has more than 2 texts, shape [2] needs another number");
+    }
+
+    #[test]
+    fn texts_take_memory_beside_their_bytes() {
+        let texts = spec("t", Datatype::Bytes, vec![Dim::Free]);
+        let limits = Limits { body_bytes: 16 * TEXT / 16, requests_per_connection: 1 };
+        let budget = Budget::new(limits, Arc::default());
+        let status = |count: i64| {
+            let raw = Bytes::from(vec![0; 4 * count as usize]);
+            from_raw("t", &texts, vec![count], raw, &mut Held::nothing(&budget)).map_err(|refusal| refusal.status)
+        };
+        assert!(status(16).is_ok());
+        assert_eq!(status(17).map(drop), Err(413));
+        assert_eq!(status(1 << 20).map(drop), Err(413));
     }
 
     #[test]

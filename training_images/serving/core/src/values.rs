@@ -6,6 +6,7 @@ use bytes::Bytes;
 use half::{bf16, f16};
 
 use crate::json::{Cursor, Kind, Malformed, Number};
+use crate::limits::{Held, TEXT};
 use crate::refusal::Refusal;
 use crate::tensor::{Data, Datatype, MAX_RANK, elements, shown_shape};
 
@@ -24,6 +25,7 @@ enum Wrong {
     Range,
     Uneven,
     Deep,
+    Memory(Refusal),
 }
 
 impl From<Malformed> for Wrong {
@@ -37,16 +39,18 @@ pub fn read(
     cursor: &mut Cursor<'_>,
     datatype: Datatype,
     expected: usize,
+    held: &mut Held,
     field: impl Fn() -> String,
 ) -> Result<Values, Refusal> {
     let start = cursor.at();
-    read_as(cursor, datatype, expected).map_err(|wrong| {
+    read_as(cursor, datatype, expected, held).map_err(|wrong| {
         let said = match wrong {
             Wrong::Json(error) => return Refusal::bad(format!("body: not JSON: {error}")),
             Wrong::Type => format!("must be {}", allowed(datatype)),
             Wrong::Range => format!("a value is out of the range of {}", datatype.name()),
             Wrong::Uneven => "is nested unevenly".to_owned(),
             Wrong::Deep => format!("is nested deeper than {MAX_RANK}"),
+            Wrong::Memory(refusal) => return refusal,
         };
         debug_assert!(cursor.at() >= start);
         Refusal::bad(format!("{}.data: {said}", field()))
@@ -62,8 +66,8 @@ fn allowed(datatype: Datatype) -> &'static str {
     }
 }
 
-fn read_as(cursor: &mut Cursor<'_>, datatype: Datatype, expected: usize) -> Result<Values, Wrong> {
-    match datatype {
+fn read_as(cursor: &mut Cursor<'_>, datatype: Datatype, expected: usize, held: &mut Held) -> Result<Values, Wrong> {
+    let values = match datatype {
         Datatype::Bool => fixed(cursor, expected, |cursor, out: &mut Vec<u8>| match cursor.kind()? {
             Kind::True | Kind::False => {
                 out.push(u8::from(cursor.word()? == Kind::True));
@@ -92,8 +96,10 @@ fn read_as(cursor: &mut Cursor<'_>, datatype: Datatype, expected: usize) -> Resu
             (single.to_le_bytes(), single.is_infinite())
         }),
         Datatype::Fp64 => real::<8>(cursor, expected, |value| (value.to_le_bytes(), value.is_infinite())),
-        Datatype::Bytes => texts(cursor, expected),
-    }
+        Datatype::Bytes => return texts(cursor, expected, held),
+    }?;
+    held.add(values.count * datatype.size().unwrap_or_default()).map_err(Wrong::Memory)?;
+    Ok(values)
 }
 
 fn whole<T: TryFrom<i128>, const N: usize>(
@@ -150,14 +156,16 @@ fn fixed(
     Ok(Values { sizes: nesting.sizes(), count: nesting.count, data: Data::Fixed(Bytes::from(out)) })
 }
 
-fn texts(cursor: &mut Cursor<'_>, expected: usize) -> Result<Values, Wrong> {
+fn texts(cursor: &mut Cursor<'_>, expected: usize, held: &mut Held) -> Result<Values, Wrong> {
     let mut out: Vec<Bytes> = Vec::with_capacity(expected);
     let mut nesting = Nesting::default();
     nesting.list(cursor, 0, &mut |cursor| {
         if cursor.kind()? != Kind::Text {
             return Err(Wrong::Type);
         }
-        out.push(Bytes::from(cursor.text()?.into_owned()));
+        let text = cursor.text()?;
+        held.add(TEXT + text.len()).map_err(Wrong::Memory)?;
+        out.push(Bytes::from(text.into_owned()));
         Ok(())
     })?;
     Ok(Values { sizes: nesting.sizes(), count: nesting.count, data: Data::Texts(out) })
@@ -243,7 +251,8 @@ mod tests {
     use super::*;
 
     fn read_text(datatype: Datatype, text: &str) -> Result<Values, String> {
-        read(&mut Cursor::new(text.as_bytes()), datatype, 0, || "x".to_owned()).map_err(|refusal| refusal.message)
+        read(&mut Cursor::new(text.as_bytes()), datatype, 0, &mut Held::plenty(), || "x".to_owned())
+            .map_err(|refusal| refusal.message)
     }
 
     fn floats(text: &str) -> Vec<f32> {

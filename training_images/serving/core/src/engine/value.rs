@@ -6,7 +6,7 @@ use std::ptr;
 use bytes::Bytes;
 use ort_sys::{OrtApi, OrtTensorTypeAndShapeInfo, OrtValue};
 
-use super::{Failure, Runtime, check, datatype_of, element_type, onnx_type, sizes};
+use super::{Cause, Failure, Runtime, check, datatype_of, element_type, onnx_type, sizes};
 use crate::tensor::{Data, Spec, Tensor, elements};
 
 /// A value of the runtime's that is ours to free; null where a run gave none.
@@ -83,7 +83,7 @@ impl<'a> Fed<'a> {
             .iter()
             .map(|text| CString::new(text.as_ref()))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| Failure { is_the_requests: true, message: "a text has a NUL in it".to_owned() })?;
+            .map_err(|_| Failure { cause: Cause::Request, message: "a text has a NUL in it".to_owned() })?;
         let pointers: Vec<*const c_char> = texts.iter().map(|text| text.as_ptr()).collect();
         let mut allocator = ptr::null_mut();
         // SAFETY: the texts are C strings, as many as the shape has elements; the runtime copies them.
