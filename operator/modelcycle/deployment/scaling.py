@@ -157,7 +157,7 @@ def _changed(scene: Scene, draft: Draft, before: Autoscaled, pods: int, demand: 
 
 def _told(demand: Demand) -> str:
     now = demand.stable + demand.candidate
-    return f"{now:.2g} requests in flight, {demand.peak:.2g} at most in 5 minutes, {demand.per_pod:.2g} a pod wanted"
+    return f"{now:.2g} requests in flight, {demand.peak:.2g} at most in 5 minutes, {demand.per_pod:g} a pod wanted"
 
 
 def _unknown(draft: Draft, before: Autoscaled, why: str) -> Draft:
