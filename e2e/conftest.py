@@ -14,6 +14,7 @@ _ORDER = (
     "test_other_market",
     "test_loop",
     "test_outages",
+    "test_scale",
     "test_local",
     "test_rest",
     "test_upgrade",

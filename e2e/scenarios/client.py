@@ -2,12 +2,12 @@
 
 ::
 
-    python - ask URL MODEL {input: rows}    one request a row: versions, predictions, tokens
-    python - tell URL MODEL [feedback]      feedback as it is given, what the server says to it
-    python - load URL MODEL {input: rows}   requests until /tmp/stop is there, or the time is up: what failed;
-                                            meanwhile /tmp/answered has the number of answers
+    python - ask URL MODEL QUESTIONS     one request a row: versions, predictions, tokens
+    python - tell URL MODEL [feedback]   feedback as it is given, what the server says to it
+    python - load URL MODEL QUESTIONS    requests until /tmp/stop is there, or the time is up: what failed;
+                                         meanwhile /tmp/answered has the number of answers
 
-It prints one JSON object.
+QUESTIONS is {"datatype": of all inputs, "rows": [{input: values}, ...]}. It prints one JSON object.
 """
 
 from __future__ import annotations
@@ -38,9 +38,12 @@ class Model:
         self._keep = keep
         self._connection: http.client.HTTPConnection | None = None
 
-    def ask(self, name: str, row: list[float]) -> Json:
-        tensor = {"name": name, "datatype": "FP32", "shape": [1, len(row)], "data": row}
-        return self.post("/infer", {"inputs": [tensor]})
+    def ask(self, datatype: str, row: dict[str, list[float]]) -> Json:
+        inputs = [
+            {"name": name, "datatype": datatype, "shape": [1, len(values)], "data": values}
+            for name, values in row.items()
+        ]
+        return self.post("/infer", {"inputs": inputs})
 
     def post(self, path: str, body: Json) -> Json:
         connection = self._connection or http.client.HTTPConnection(self._host, 80, timeout=60)
@@ -60,12 +63,12 @@ class Model:
 
 
 def ask(url: str, name: str, given: str) -> Json:
-    ((entered, rows),) = json.loads(given).items()
-    answers = [Model(url, name).ask(entered, row) for row in rows]
+    questions = json.loads(given)
+    answers = [Model(url, name).ask(questions["datatype"], row) for row in questions["rows"]]
     return {
         "versions": [answer["model_version"] for answer in answers],
         "predictions": [answer["outputs"][0]["data"][0] for answer in answers],
-        "tokens": [answer["parameters"]["feedback_token"][0] for answer in answers],
+        "tokens": [answer.get("parameters", {}).get("feedback_token", [None])[0] for answer in answers],
     }
 
 
@@ -74,7 +77,8 @@ def tell(url: str, name: str, rows: str) -> Json:
 
 
 def load(url: str, name: str, given: str) -> Json:
-    ((entered, (row, *_)),) = json.loads(given).items()
+    questions = json.loads(given)
+    datatype, row = questions["datatype"], questions["rows"][0]
     deadline = time.monotonic() + LOAD_SECONDS
     versions: Counter[str] = Counter()
     failures: list[str] = []
@@ -82,7 +86,7 @@ def load(url: str, name: str, given: str) -> Json:
     def send(model: Model) -> None:
         while not STOP.exists() and time.monotonic() < deadline:
             try:
-                versions[model.ask(entered, row)["model_version"]] += 1
+                versions[model.ask(datatype, row)["model_version"]] += 1
             except (OSError, http.client.HTTPException) as error:
                 failures.append(f"{time.strftime('%H:%M:%S')} {type(error).__name__}: {error}")
             time.sleep(PAUSE_SECONDS)

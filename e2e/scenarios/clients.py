@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from e2e.cluster import ClusterError
@@ -20,17 +20,22 @@ _PROGRAM = Path(__file__).with_name("client.py")
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Talks to the deployment ``name`` of its namespace. ``row``: one that the model's input ``entered`` takes."""
+    """Talks to the deployment ``name`` of its namespace.
+
+    ``row``: one that the model's input ``entered`` takes; ``beside``: what other inputs always get.
+    """
 
     kube: Kube
     name: str
     model: str
     entered: str
-    row: list[float]
+    row: Sequence[float]
+    datatype: str = "FP32"
+    beside: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
-    def ask(self, *rows: list[float]) -> Json:
+    def ask(self, *rows: Sequence[float]) -> Json:
         """Ask row by row: ``versions``, ``predictions`` and ``tokens``, one of each a row."""
-        return self._run("ask", {self.entered: rows})
+        return self._run("ask", self._questions(*rows))
 
     def tell(self, *rows: Json) -> Json:
         return self._run("tell", rows)
@@ -51,7 +56,7 @@ class Client:
         """
         self._shell("rm -f /tmp/stop /tmp/answered")
         with ThreadPoolExecutor(max_workers=1) as pool:
-            sending = pool.submit(self._run, "load", {self.entered: [self.row]})
+            sending = pool.submit(self._run, "load", self._questions(self.row))
             try:
                 eventually("the load's first answer", lambda: sending.done() or self.answered(), _ANSWER_SECONDS)
                 yield sending.result
@@ -66,6 +71,9 @@ class Client:
         with suppress(ClusterError):
             return self.serving()
         return set()
+
+    def _questions(self, *rows: Sequence[float]) -> Json:
+        return {"datatype": self.datatype, "rows": [{self.entered: row, **self.beside} for row in rows]}
 
     def _shell(self, command: str) -> str:
         return self.kube.kubectl("exec", _NAME, "--", "sh", "-c", command)

@@ -22,6 +22,7 @@ from e2e.install import RELEASE, SYSTEM
 Json = dict[str, Any]
 ValueT = TypeVar("ValueT")
 MLFLOW = f"{RELEASE}-mlflow"
+MODEL_CACHE = f"{RELEASE}-model-cache"
 _RENEWAL = f"update leases/{SYSTEM}"
 _OURS = "modelcycle.dev/scenario"
 OPERATOR_ACCOUNT = f"system:serviceaccount:{SYSTEM}:{RELEASE}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -12,9 +10,9 @@ from e2e.demo.kube import condition
 from e2e.scenarios.clients import Client
 from e2e.scenarios.lines import NAME, Lines, registered_version, serve_line
 from e2e.scenarios.manifests import parameters, training
+from e2e.scenarios.outages import empty_caches, mlflow_down
 from e2e.scenarios.stage import Stage
 from e2e.scenarios.system import (
-    MLFLOW,
     System,
     events_of,
     eventually,
@@ -30,17 +28,6 @@ def client(more_lines: Lines, stage: Stage) -> Client:
     return serve_line(more_lines, more_lines.versions["first"])
 
 
-@contextmanager
-def mlflow_down(system: System) -> Iterator[None]:
-    system.own.kubectl("scale", "deployment", MLFLOW, "--replicas=0")
-    system.own.kubectl("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/component=mlflow", "--timeout=600s")
-    try:
-        yield
-    finally:
-        system.own.kubectl("scale", "deployment", MLFLOW, "--replicas=1")
-        system.own.kubectl("rollout", "status", "deployment", MLFLOW, "--timeout=600s")
-
-
 def kill_operator(system: System) -> None:
     """As a node that dies: nothing is finished, the lease is not given back."""
     system.own.kubectl("delete", "pod", system.operator_pod(), "--grace-period=0", "--force")
@@ -53,6 +40,7 @@ def test_mlflow_away_while_a_pod_starts_and_a_training_begins(
     lines.until_ready(stable)
     with client.load() as result:
         with mlflow_down(system):
+            empty_caches(system)
             lines.kube.kubectl("delete", "pod", lines.pods(stable)[0]["name"], "--wait=false")
             lines.kube.apply([training(system, lines.kube.namespace, "meanwhile", "line.py")])
             eventually("a pod that waits for its files", lambda: fetching(lines, stable), 600)

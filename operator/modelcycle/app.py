@@ -25,6 +25,7 @@ from modelcycle.deployment.effects import ClusterEffects
 from modelcycle.deployment.gauge import ReadyReplicas
 from modelcycle.edge.http import serve
 from modelcycle.edge.watching import watch
+from modelcycle.metricstore.loads import LoadStore
 from modelcycle.metricstore.prometheus import PrometheusStore
 from modelcycle.registry.mlflow import MlflowRegistry
 from modelcycle.runtime.elector import Elector, LeaseName
@@ -83,8 +84,8 @@ async def _assembled(
     endpoints = load_endpoints(options.endpoints_file)
     settings = await _settings(options, endpoints, cluster)
     registry = MlflowRegistry(endpoints.mlflow, fence)
-    store = PrometheusStore(endpoints.prometheus)
-    adapters: list[Adapter] = [registry, store, ClusterEffects(cluster), TrainingEffects(cluster)]
+    store, load = PrometheusStore(endpoints.prometheus), LoadStore(endpoints.prometheus)
+    adapters: list[Adapter] = [registry, store, load, ClusterEffects(cluster), TrainingEffects(cluster)]
     for adapter in adapters:
         stack.push_async_callback(adapter.close)
     names = tuple(endpoint.name for endpoint in endpoints.mlflow)

@@ -37,10 +37,14 @@ class Endpoint(SettingsModel):
 
 
 class MlflowEndpoint(Endpoint):
-    """``model_prefixes``: registered names must start with one; ``{namespace}`` stands for the resource's namespace."""
+    """``model_prefixes``: registered names must start with one; ``{namespace}`` stands for the resource's namespace.
+
+    ``pod_cache``: where pods ask for a file of a model before they ask MLflow, if there is such a place.
+    """
 
     model_prefixes: tuple[str, ...] = ("{namespace}.",)
     pod_url: Url | None = None
+    pod_cache: Url | None = None
     pod_secret: str | None = None
 
     def may_register(self, namespace: str, model: str) -> bool:

@@ -13,6 +13,8 @@ import pytest
 
 from modelcycle.errors import ModelcycleError, Unavailable, Unusable
 from modelcycle.metricstore.curves import curves_by
+from modelcycle.metricstore.load import InFlight, Load
+from modelcycle.metricstore.loads import LoadPoller
 from modelcycle.metricstore.port import MetricQuery, Reading, selector, selector_of_any
 from modelcycle.metricstore.prometheus import PrometheusPoller, PrometheusStore
 from modelcycle.runtime.ports import Adapter
@@ -209,3 +211,60 @@ async def test_the_store_has_a_poller_for_each_endpoint() -> None:
     assert {name: poller.interval for name, poller in store.pollers.items()} == {"a": 7.0, "b": 7.0}
     assert store.facts == {MetricQuery}
     assert store.effects == {}
+
+
+# --- the load of deployments -----------------------------------------------------------------------------------------
+def busy(namespace: str, version: str, seconds: float) -> dict[str, float | str]:
+    labels = f'namespace="{namespace}",deployment="hedge",version="{version}"'
+    return {f"modelcycle_request_seconds_sum{{{labels}}}": seconds}
+
+
+async def test_requests_in_flight_are_read_for_all_deployments_at_once(folder: Path, prometheus_url: str) -> None:
+    poller = LoadPoller(PrometheusEndpoint(name=ENDPOINT, url=prometheus_url, scrape_seconds=1))
+    hedge, other, nobody = (InFlight(ENDPOINT, name, "hedge") for name in ("quant", "risk", "nobody"))
+    with metrics_target() as first, metrics_target() as second, metrics_target() as third, metrics_target() as alone:
+        scrape(folder, first=first, second=second, third=third, alone=alone)
+        begun = time.time()
+        async with asyncio.timeout(180):
+            while True:
+                passed = time.time() - begun
+                first.samples = second.samples = busy("quant", "1", 2.0 * passed)
+                third.samples, alone.samples = busy("quant", "2", passed), busy("risk", "7", 0.0)
+                found = await poller.read([hedge, other, nobody])
+                load = found[hedge]
+                if isinstance(load, Load) and load.pods == 3 and load.peak >= 1.0 and load.seconds >= 30:
+                    break
+                await asyncio.sleep(0.5)
+    await poller.close()
+    tracks = dict(load.tracks)
+    assert tracks["1"] / tracks["2"] == pytest.approx(4.0, rel=0.2), "two pods with twice as much to do"
+    assert 0 < tracks["2"] <= 1.1
+    assert load.peak <= 5.5
+    idle = found[other]
+    assert isinstance(idle, Load)
+    assert (idle.tracks, idle.peak, idle.pods) == ((("7", 0.0),), 0.0, 1), "idle is known to be idle"
+    assert found[nobody] is None
+
+
+async def test_a_thousand_deployments_are_four_queries(prometheus_proxy: FaultyProxy) -> None:
+    poller = LoadPoller(PrometheusEndpoint(name=ENDPOINT, url=prometheus_proxy.url, scrape_seconds=1))
+    asked = [InFlight(ENDPOINT, "quant", f"model-{number}") for number in range(1000)]
+    found = await poller.read(asked)
+    await poller.close()
+    assert found.keys() == set(asked)
+    assert prometheus_proxy.calls == ["POST /api/v1/query"] * 4
+
+
+async def test_a_load_that_can_not_be_read_whole_is_not_read(prometheus_proxy: FaultyProxy) -> None:
+    prometheus_proxy.fail(Fault.BUSY_503)
+    poller = LoadPoller(PrometheusEndpoint(name=ENDPOINT, url=prometheus_proxy.url, scrape_seconds=1))
+    with pytest.raises(Unavailable):
+        await poller.read([InFlight(ENDPOINT, "quant", "hedge")])
+    await poller.close()
+
+
+async def test_a_load_is_not_read_more_often_than_it_can_change() -> None:
+    for scrape_seconds, interval in ((1, 15.0), (60, 60.0)):
+        poller = LoadPoller(PrometheusEndpoint(name=ENDPOINT, url="http://x", scrape_seconds=scrape_seconds))
+        assert poller.interval == interval
+        await poller.close()

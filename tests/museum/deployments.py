@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from modelcycle.deployment import decide as decision
-from modelcycle.deployment import moves, ownership, relations, requests, retirement, rollout, selection, verdicts
+from modelcycle.deployment import (
+    moves,
+    ownership,
+    relations,
+    requests,
+    retirement,
+    rollout,
+    scaling,
+    selection,
+    verdicts,
+)
 from modelcycle.deployment.aliases import Champion
 from modelcycle.deployment.moves import effect_of
 from modelcycle.deployment.scene import Scene
@@ -51,6 +62,11 @@ def overwrites_what_it_has_not_seen(patch: Patch) -> None:
 
 def takes_the_old_pods_at_once(patch: Patch) -> None:
     patch.setattr(retirement, "_may_go", lambda scene, workload: True)
+
+
+def takes_half_of_a_load_for_all_of_it(patch: Patch) -> None:
+    demand_of = scaling.demand_of
+    patch.setattr(scaling, "demand_of", lambda *args: replace(demand_of(*args), may_shrink=True))
 
 
 def does_not_pin(patch: Patch) -> None:
@@ -132,6 +148,12 @@ def _going_on(spec: Any) -> Any:
 
 
 EXHIBITS = (
+    Exhibit(
+        "no pod goes on half of a load",
+        Bug.TOO_EARLY,
+        takes_half_of_a_load_for_all_of_it,
+        Suite("deployment/test_scaling.py", "test_no_pod_goes_on_half_of_the_truth"),
+    ),
     Exhibit(
         "ready before it serves",
         Bug.TOO_EARLY,

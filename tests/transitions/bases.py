@@ -57,6 +57,7 @@ SMALL_DEPLOYMENT: Spec = {"model": {"name": MODEL}}
 FULL_DEPLOYMENT: Spec = {
     "model": {"name": MODEL, "aliases": {"champion": "best", "challenger": "next"}, "follow": False},
     "replicas": 4,
+    "autoscaling": {"maxReplicas": 6, "inFlight": "2"},
     "mlflow": "other",
     "prometheus": "other",
     "image": "serve:2",

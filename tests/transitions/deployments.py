@@ -18,7 +18,7 @@ ANOTHERS = Registry(versions=VERSIONS, aliases=SERVED.aliases, owner="c2/quant/h
 
 STABLE = tuple(0.9 + 0.2 * (number % 2) for number in range(60))
 WORSE = tuple(0.96 + 0.2 * (number % 2) for number in range(60))
-ROLLING = ("model", "replicas", "image", "mlflow", "prometheus", "rollout")
+ROLLING = ("model", "replicas", "autoscaling", "image", "mlflow", "prometheus", "rollout")
 """What of a full spec makes a difference to a rollout; the rest makes pods, and those of a rollout like any others."""
 JUDGED = ("model.version", "rollout")
 CHALLENGED = aliases(challenger="2", next="2")

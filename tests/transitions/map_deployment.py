@@ -19,7 +19,19 @@ def judged(*changes: str, why: str = "") -> Row:
     return Row(When.NEXT_LOOK, changes, (COURSE,), why)
 
 
+_NUMBERS = (
+    "Deployment.spec.replicas",
+    "status.replicas",
+    "status.readyReplicas",
+    "status.stable.replicas",
+    "status.stable.readyReplicas",
+    "status.candidate.replicas",
+    "status.candidate.readyReplicas",
+    "status.previous.replicas",
+    "status.previous.readyReplicas",
+)
 _COURSE = (
+    "status.autoscaled",
     "status.candidate",
     "status.stable",
     "status.previous",
@@ -74,21 +86,17 @@ MAP = Map(
         "model.follow": Row(When.AT_ONCE, ("status.owner",), (VERSION,)),
         "replicas": Row(
             When.AT_ONCE,
-            (
-                "Deployment.spec.replicas",
-                "PodDisruptionBudget.exists",
-                "status.replicas",
-                "status.readyReplicas",
-                "status.stable.replicas",
-                "status.stable.readyReplicas",
-                "status.candidate.replicas",
-                "status.candidate.readyReplicas",
-                "status.previous.replicas",
-                "status.previous.readyReplicas",
-            ),
+            (*_NUMBERS, "PodDisruptionBudget.exists", "status.autoscaled"),
             (),
             "A single pod has no disruption budget: it would keep its node from being drained.",
         ),
+        "autoscaling.maxReplicas": Row(
+            When.NEXT_LOOK,
+            (*_NUMBERS, "status.autoscaled", "asks.prometheus"),
+            (),
+            "Without autoscaling the number of pods is `replicas` again, at once.",
+        ),
+        "autoscaling.inFlight": Row(When.NEXT_LOOK, (*_NUMBERS, "status.autoscaled", "asks.prometheus")),
         "mlflow": Row(
             When.ROLLED,
             (

@@ -17,6 +17,7 @@ from typing import Any
 from modelcycle import constants as names
 from modelcycle.core.plan import Effect, Manifest
 from modelcycle.deployment.effects import EnsureFeedbackKey
+from modelcycle.metricstore.load import InFlight
 from modelcycle.metricstore.port import MetricQuery
 from modelcycle.registry.port import ModelFact, ReadVersion, SetAlias
 from modelcycle.training.effects import KeepConfigMap
@@ -182,6 +183,7 @@ def _of_facts(state: State) -> Iterator[tuple[tuple[str, str], Hashable]]:
     asked = {VALUES[known.request] for known in state.facts}
     models = {(one.endpoint, one.model) for one in asked if isinstance(one, ModelFact)}
     queries = {(one.endpoint, _labels(one.query)) for one in asked if isinstance(one, MetricQuery)}
+    queries |= {(one.endpoint, "requests in flight") for one in asked if isinstance(one, InFlight)}
     for name, found in (("mlflow", models), ("prometheus", queries)):
         yield (f"asks.{name}.endpoint", ""), tuple(sorted({endpoint for endpoint, _ in found}))
         yield (f"asks.{name}.for", ""), tuple(sorted({what for _, what in found}))

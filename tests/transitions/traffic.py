@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from modelcycle import constants as names
 from modelcycle.deployment.metrics import BUCKETS
+from modelcycle.metricstore.load import WINDOW_SECONDS, Load
 from modelcycle.metricstore.port import MetricQuery, Reading, Series
 from tests.check.state import moment
 
@@ -37,8 +38,16 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
+    """``in_flight``: requests in all pods together, all the time."""
+
     live: tuple[tuple[str, Live], ...] = tuple((str(version), Live()) for version in range(1, 10))
     rows: tuple[Rows, ...] = ()
+    in_flight: float = 9.0
+
+
+def load(told: Telemetry) -> Load:
+    """As the pods of version 1 tell it, which serves in most scenes."""
+    return Load((("1", told.in_flight),), told.in_flight, WINDOW_SECONDS, 1000)
 
 
 def answer(query: MetricQuery, told: Telemetry, tick: int) -> Reading:

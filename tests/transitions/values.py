@@ -70,6 +70,8 @@ OTHERS: dict[str, dict[str, list[Any]]] = {
         "model.aliases.challenger": ["second"],
         "model.version": ["1", "3"],
         "replicas": [1, 3],
+        "autoscaling.maxReplicas": [1, 5],
+        "autoscaling.inFlight": ["0.5", "3"],
         "mlflow": ["default", "other"],
         "prometheus": ["default", "other"],
         "image": ["serve:3"],

@@ -10,6 +10,7 @@ from modelcycle import constants as names
 from modelcycle.core.hashing import sha256
 from modelcycle.core.plan import Effect, Manifest
 from modelcycle.errors import Missing
+from modelcycle.metricstore.load import InFlight
 from modelcycle.metricstore.port import MetricQuery
 from modelcycle.registry.port import RegisterModel, VersionInfo
 from modelcycle.settings import Endpoints, MlflowEndpoint, PrometheusEndpoint, Settings
@@ -21,7 +22,7 @@ from tests.check.passes import Passes
 from tests.check.registry import Registry
 from tests.check.state import ABSENT, VALUES, Batch, Known, Left, State, all_of, find, moment, stamp
 from tests.check.world import DOMAINS, World
-from tests.transitions.traffic import Telemetry, answer
+from tests.transitions.traffic import Telemetry, answer, load
 
 SETTINGS = Settings(
     cluster_id="c1",
@@ -95,9 +96,12 @@ class TransitionWorld(World):
 
     def _read(self, state: State, known: Known) -> Known:
         request = VALUES[known.request]
-        if not isinstance(request, MetricQuery):
+        if isinstance(request, InFlight):
+            value: object = load(self.script.telemetry)
+        elif isinstance(request, MetricQuery):
+            value = answer(request, self.script.telemetry, state.time)
+        else:
             return super()._read(state, known)
-        value = answer(request, self.script.telemetry, state.time)
         return known._replace(time=state.time, value=VALUES.number(value), error=ABSENT)
 
 

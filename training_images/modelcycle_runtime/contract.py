@@ -19,6 +19,7 @@ ENV_DEADLINE = "MODELCYCLE_DEADLINE_SECONDS"
 ENV_FETCH = "MODELCYCLE_FETCH"
 ENV_SERVE = "MODELCYCLE_SERVE"
 ENV_GATE = "MODELCYCLE_GATE"
+ENV_CACHE = "MODELCYCLE_CACHE"
 
 # --- files and ports of pods -----------------------------------------------------------------------------------------
 MODEL_DIR = "/modelcycle/model"

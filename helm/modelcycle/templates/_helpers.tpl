@@ -59,18 +59,31 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
+{{/* Where pods find the cache of their node. */}}
+{{- define "modelcycle.modelCache" -}}
+{{- if .Values.modelCache.enabled }}http://{{ include "modelcycle.name" . }}-model-cache.{{ .Release.Namespace }}.svc:8080{{ end }}
+{{- end }}
+
 {{/* The endpoints file of the operator: what the administrator named, and the embedded servers. */}}
 {{- define "modelcycle.endpoints" -}}
 {{- $name := include "modelcycle.name" . -}}
+{{- $cache := include "modelcycle.modelCache" . -}}
 {{- if include "modelcycle.mlflowEmbedded" . }}
 mlflow:
   - name: default
     url: http://{{ $name }}-mlflow.{{ .Release.Namespace }}.svc:5000
     namespaces: ["*"]
     model_prefixes: ["{namespace}."]
+    {{- with $cache }}
+    pod_cache: {{ . }}
+    {{- end }}
 {{- else }}
+{{- $named := list }}
+{{- range .Values.endpoints.mlflow }}
+{{- $named = append $named (ternary (merge (dict) . (dict "pod_cache" $cache)) . (ne $cache "")) }}
+{{- end }}
 mlflow:
-  {{- toYaml .Values.endpoints.mlflow | nindent 2 }}
+  {{- toYaml $named | nindent 2 }}
 {{- end }}
 {{- if include "modelcycle.prometheusEmbedded" . }}
 prometheus:

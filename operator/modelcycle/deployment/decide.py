@@ -10,6 +10,7 @@ crash between any two requests finds the same plan again::
     settle      alias moves that are under way
     select      start, end or convert a candidate: by pin, or by the table of aliases
     advance     the candidate's next step, its verdict
+    scale       how many pods the load needs
     record      verdicts to the versions' tags
     forget      retired versions whose pods are gone
     prepare     Service and feedback key before the first pods
@@ -29,6 +30,7 @@ from modelcycle.deployment import (
     requests,
     retirement,
     rollout,
+    scaling,
     selection,
     status,
     verdicts,
@@ -39,7 +41,7 @@ from modelcycle.deployment.scene import STALLED, DeploymentObserved, Draft, Scen
 Policy = Callable[[Scene, Draft], Draft]
 
 WITH_REGISTRY: tuple[Policy, ...] = (requests.retry, ownership.claim, moves.settle, selection.select)
-ALWAYS: tuple[Policy, ...] = (rollout.advance, retirement.forget, workload.prepare)
+ALWAYS: tuple[Policy, ...] = (rollout.advance, scaling.scale, retirement.forget, workload.prepare)
 
 
 def decide(observed: DeploymentObserved, now: datetime) -> Plan[DeploymentStatus]:

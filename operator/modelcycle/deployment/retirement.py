@@ -6,6 +6,7 @@ from modelcycle.api.v1alpha1.deployment import DeploymentStatus
 from modelcycle.core.observed import DeploymentView
 from modelcycle.core.plan import Ref
 from modelcycle.deployment.scene import Draft, Scene, version_of
+from modelcycle.deployment.shares import total
 
 
 def forget(scene: Scene, draft: Draft) -> Draft:
@@ -38,7 +39,7 @@ def _may_go(scene: Scene, workload: DeploymentView) -> bool:
         return workload.ready == 0 or any(entry.version == version_of(workload) for entry in status.retiring)
     stable = scene.workload(status.stable.version)
     ready = sum(scene.ready(version) for version in wanted_versions(status))
-    return stable is not None and stable.settled and stable.ready > 0 and ready >= scene.spec.replicas
+    return stable is not None and stable.settled and stable.ready > 0 and ready >= total(scene.spec, status)
 
 
 def _ref(workload: DeploymentView) -> Ref:

@@ -10,34 +10,41 @@ from modelcycle.api.v1alpha1.deployment import Candidate, DeploymentSpec, Deploy
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Pods wanted. Never more than twice ``spec.replicas`` together."""
+    """Pods wanted. Never more than twice the total together."""
 
     stable: int
     candidate: int
 
 
-def split(total: int, percent: int) -> Shares:
-    """The candidate gets ``percent`` of ``total``, rounded up and at least one; the stable version at least one."""
-    candidate = max(1, ceil(percent * total / 100))
-    return Shares(max(1, total - candidate), candidate)
+def total(spec: DeploymentSpec, status: DeploymentStatus) -> int:
+    """Pods of both versions together: ``spec.replicas``, or more where the load asks for more."""
+    if spec.autoscaling is None or status.autoscaled is None:
+        return spec.replicas
+    return max(spec.replicas, min(status.autoscaled.replicas, spec.autoscaling.max_replicas))
+
+
+def split(pods: int, percent: int) -> Shares:
+    """The candidate gets ``percent`` of ``pods``, rounded up and at least one; the stable version at least one."""
+    candidate = max(1, ceil(percent * pods / 100))
+    return Shares(max(1, pods - candidate), candidate)
 
 
 def shares(spec: DeploymentSpec, status: DeploymentStatus, candidate_ready: int) -> Shares:
     """The pods that each version of ``status`` should have now.
 
     The stable version gives up pods only for as many of the candidate's as are ready, and gets them back when they are
-    not, so that at least ``spec.replicas`` pods answer at any time.
+    not, so that at least the total answers at any time.
     """
-    candidate = status.candidate
+    candidate, pods = status.candidate, total(spec, status)
     if candidate is None:
-        return Shares(spec.replicas if status.stable else 0, 0)
+        return Shares(pods if status.stable else 0, 0)
     if status.stable is None:
-        return Shares(0, spec.replicas)
+        return Shares(0, pods)
     step = step_of(spec, candidate)
     if candidate.purpose is not Purpose.TRIAL or step is None:
-        return Shares(spec.replicas, 1)
-    target = split(spec.replicas, step.percent)
-    return Shares(max(target.stable, spec.replicas - candidate_ready), target.candidate)
+        return Shares(pods, 1)
+    target = split(pods, step.percent)
+    return Shares(max(target.stable, pods - candidate_ready), target.candidate)
 
 
 def step_of(spec: DeploymentSpec, candidate: Candidate) -> ReplicasStep | None:

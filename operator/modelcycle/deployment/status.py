@@ -12,8 +12,9 @@ from modelcycle.core.text import number_of, sentence
 from modelcycle.deployment import children
 from modelcycle.deployment.advice import advice
 from modelcycle.deployment.relations import TRIED
+from modelcycle.deployment.scaling import UNKNOWN
 from modelcycle.deployment.scene import DEGRADED, PROGRESSING, READY, STALLED, Draft, Finding, Scene
-from modelcycle.deployment.shares import shares
+from modelcycle.deployment.shares import shares, total
 
 WARNED = (DEGRADED, STALLED)
 
@@ -72,7 +73,7 @@ def _first(draft: Draft, type_: str) -> Finding | None:
 
 def _ready(scene: Scene, draft: Draft) -> Judgement:
     """True once all pods wanted are ready, and from then on for as long as one is."""
-    stable, ready, wanted = draft.status.stable, _ready_pods(scene), scene.spec.replicas
+    stable, ready, wanted = draft.status.stable, _ready_pods(scene), total(scene.spec, draft.status)
     pinned = scene.spec.model.version
     if stable is None:
         why = _first(draft, STALLED) or _first(draft, DEGRADED) or _first(draft, PROGRESSING)
@@ -96,7 +97,7 @@ def _progressing(scene: Scene, draft: Draft) -> Judgement:
     if status.candidate is not None:
         message = f"version {status.candidate.version} is in step {status.candidate.step_name}"
         return Judgement(PROGRESSING, TRUE, "RollingOut", message)
-    if status.stable is not None and _ready_pods(scene) < scene.spec.replicas:
+    if status.stable is not None and _ready_pods(scene) < total(scene.spec, status):
         return Judgement(PROGRESSING, TRUE, "Starting", f"pods of version {status.stable.version} are starting")
     if status.alias_moves:
         moves = ", ".join(move.alias for move in status.alias_moves)
@@ -152,6 +153,8 @@ def summary(scene: Scene, draft: Draft) -> str:
     if status.candidate is not None and not any(finding.type == PROGRESSING for finding in found):
         parts.append(_trying(status.candidate))
     parts += [sentence(finding.message) for finding in found]
+    if status.autoscaled is not None and status.autoscaled.reason == UNKNOWN:
+        parts.append(sentence(status.autoscaled.message))
     parts += [advice(scene.resource, status)]
     return " ".join(part for part in parts if part)
 

@@ -55,13 +55,15 @@ def pod(
 
 
 def _fetch(spec: DeploymentSpec, served: ServedVersion, endpoint: MlflowEndpoint, tmp: Manifest) -> Manifest:
-    order = {
+    order: Manifest = {
         "trackingUri": endpoint.pod_url or endpoint.url,
         "modelRoot": served.model_root,
         "runRoot": served.run_root,
         "target": names.MODEL_DIR,
         "files": [[file.path, file.size, file.sha256] for file in served.files],
     }
+    if endpoint.pod_cache:
+        order["cache"] = endpoint.pod_cache
     container: Manifest = {
         "name": FETCH,
         "image": image(spec, served),

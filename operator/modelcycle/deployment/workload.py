@@ -13,7 +13,7 @@ from modelcycle.deployment import children
 from modelcycle.deployment.effects import EnsureFeedbackKey, as_json
 from modelcycle.deployment.moves import LOOK_AGAIN
 from modelcycle.deployment.scene import PROGRESSING, Draft, Scene
-from modelcycle.deployment.shares import Shares, shares
+from modelcycle.deployment.shares import Shares, shares, total
 
 SLOW_AFTER = timedelta(seconds=60)
 
@@ -51,14 +51,14 @@ def applied(scene: Scene) -> tuple[Manifest, ...]:
     resource = scene.resource
     # The clients' Service comes first: if its name is taken, the runtime refuses, and nothing else is made.
     manifests = [children.client_service(resource), children.peers_service(resource)]
-    if scene.spec.replicas > 1:
+    if total(scene.spec, scene.written) > 1:
         manifests.append(children.budget(resource))
     return (*manifests, *_workloads(scene))
 
 
 def deleted(scene: Scene) -> tuple[Ref, ...]:
     """A disruption budget that a single pod must not have."""
-    if scene.spec.replicas > 1:
+    if total(scene.spec, scene.written) > 1:
         return ()
     name = children.budget_name(scene.resource)
     found = (o for o in scene.observed.objects if o.kind == "PodDisruptionBudget" and o.name == name)

@@ -162,13 +162,15 @@ def _container(name: str, module: str, evaluation: Evaluation) -> Manifest:
 
 def _fetch(name: str, target: str, contender: Contender, evaluation: Evaluation) -> Manifest:
     endpoint = evaluation.endpoint
-    wanted = {
+    wanted: Manifest = {
         "trackingUri": endpoint.pod_url or endpoint.url,
         "modelRoot": contender.model_root,
         "runRoot": contender.run_root,
         "target": target,
         "files": [[file.path, file.size, file.sha256] for file in contender.files],
     }
+    if endpoint.pod_cache:
+        wanted["cache"] = endpoint.pod_cache
     return {
         **_container(name, "modelcycle_runtime.fetch", evaluation),
         "env": [*_HOME, {"name": names.ENV_FETCH, "value": json.dumps(wanted, sort_keys=True)}],

@@ -147,7 +147,9 @@ def test_mlflow_is_reached_by_the_operator_and_its_pods_only(ha: Chart) -> None:
 
 
 def test_every_policy_names_pods_that_exist(ha: Chart) -> None:
-    templates: list[Manifest] = [one["spec"]["template"] for one in ha.objects if one["kind"] == "Deployment"]
+    templates: list[Manifest] = [
+        one["spec"]["template"] for one in ha.objects if one["kind"] in ("Deployment", "DaemonSet")
+    ]
     for name in ha.names("NetworkPolicy"):
         wanted = ha.get("NetworkPolicy", name)["spec"]["podSelector"]["matchLabels"].items()
         assert [one for one in templates if wanted <= one["metadata"]["labels"].items()]

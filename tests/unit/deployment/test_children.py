@@ -27,7 +27,9 @@ from tests.unit.deployment.outside import MODEL, START, UID, version_info
 from tests.unit.deployment.world import World
 
 GOLDEN = Path(__file__).parent / "golden_template.json"
-ENDPOINT = MlflowEndpoint(name="default", url="http://mlflow:5000", pod_secret="mlflow-token")
+ENDPOINT = MlflowEndpoint(
+    name="default", url="http://mlflow:5000", pod_secret="mlflow-token", pod_cache="http://modelcycle-cache.system.svc"
+)
 READ = version_info("7")
 SERVED = ServedVersion(
     version="7",
@@ -126,6 +128,7 @@ def test_the_fetch_order_is_the_contract() -> None:
     env = {variable["name"]: variable["value"] for variable in pod()["initContainers"][0]["env"]}
     assert json.loads(env[names.ENV_FETCH]) == {
         "trackingUri": "http://mlflow:5000",
+        "cache": "http://modelcycle-cache.system.svc",
         "modelRoot": "mlflow-artifacts:/7/models/m-7/artifacts",
         "runRoot": "mlflow-artifacts:/7/run7/artifacts",
         "target": names.MODEL_DIR,

@@ -21,6 +21,8 @@ from modelcycle.core.plan import Effect, Event, Fact, FactRequest, Manifest, Out
 from modelcycle.deployment.decide import decide
 from modelcycle.deployment.effects import EnsureFeedbackKey
 from modelcycle.deployment.scene import DeploymentObserved
+from modelcycle.deployment.shares import total
+from modelcycle.metricstore.load import InFlight, Load
 from modelcycle.metricstore.port import MetricQuery
 from modelcycle.registry.poller import POLL_SECONDS
 from modelcycle.registry.port import (
@@ -46,6 +48,7 @@ class World:
         self.unready: set[str] = set()
         self.live: dict[str, Live] = {}
         self.prometheus_up = True
+        self.load: Load | None = None
         self.facts: dict[FactRequest, Fact] = {}
         self.outcomes: dict[Effect, Outcome] = {}
         self.events: dict[tuple[str, str], str] = {}
@@ -97,12 +100,12 @@ class World:
         plan = decide(self.observed(), self.now)
         assert plan == decide(self.observed(), self.now), "the same observation must give the same plan"
         self._check(plan)
-        before = self._ready()
+        before, pods = self._ready(), total(self.spec, self.status)
         for request in self._requests(plan)[:requests]:
             request()
         if requests is not None:
             self.outcomes, self.facts = {}, {}
-        self._invariants(before)
+        self._invariants(before, max(pods, total(self.spec, self.status)))
         return plan
 
     def _requests(self, plan: Plan[DeploymentStatus]) -> list[Callable[[], None]]:
@@ -151,13 +154,13 @@ class World:
     def _ready(self) -> int:
         return sum(workload.ready for workload in self.workloads.values())
 
-    def _invariants(self, ready_before: int) -> None:
+    def _invariants(self, ready_before: int, pods: int) -> None:
         if self.status.stable is not None and ready_before:
             assert self._ready(), "what we do never takes the last pod that answers"
         versions = [record.version for record in self.status.verdicts]
         assert len(versions) == len(set(versions)), "one verdict for each version"
         wanted = [w for w in self.workloads.values() if w.version in (self.stable, self.candidate)]
-        assert sum(w.replicas for w in wanted) <= 2 * self.spec.replicas, "the surge is bounded"
+        assert sum(w.replicas for w in wanted) <= 2 * pods, "the surge is bounded"
 
     # --- the outside --------------------------------------------------------------------------------------------------
     def _carry_out(self, effect: Effect) -> None:
@@ -179,6 +182,8 @@ class World:
         for request, before in self.facts.items():
             if isinstance(request, ModelFact):
                 fact = Fact(self.now, self.registry.reading()) if self.registry.up else None
+            elif isinstance(request, InFlight):
+                fact = Fact(self.now, self.load) if self.prometheus_up else None
             else:
                 assert isinstance(request, MetricQuery)
                 fact = Fact(self.now, metrics(request, self.live, self.now)) if self.prometheus_up else None

@@ -14,9 +14,11 @@ import pytest
 from modelcycle_runtime.artifacts import ArtifactStore, Patience
 from modelcycle_runtime.errors import ArtifactRefused, ArtifactsUnavailable, DigestMismatch, Failure
 from modelcycle_runtime.fetch.files import FetchRequest, VersionFile, address, fetch_all, parse_request
+from modelcycle_runtime.fetch.node_cache import NodeCache
 
 CONTENT = b"weights" * 1000
 FILE = VersionFile("model/model.onnx", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+NO_CACHE = NodeCache(None, lambda _: None)
 
 
 class Body(io.BytesIO):
@@ -48,7 +50,7 @@ def _request(target: Path, *files: VersionFile) -> FetchRequest:
 
 def _fetch(target: Path, *bodies: tuple[bytes, int]) -> FakeStore:
     store = FakeStore(list(bodies))
-    fetch_all(_request(target), store, lambda _: None)
+    fetch_all(_request(target), store, NO_CACHE, lambda _: None)
     return store
 
 
@@ -98,7 +100,7 @@ def test_a_disk_that_can_not_be_written_is_no_network_trouble(tmp_path: Path) ->
 
 def test_the_last_line_says_how_much_came(tmp_path: Path) -> None:
     lines: list[str] = []
-    fetch_all(_request(tmp_path), FakeStore([(CONTENT, len(CONTENT))]), lines.append)
+    fetch_all(_request(tmp_path), FakeStore([(CONTENT, len(CONTENT))]), NO_CACHE, lines.append)
     assert len(lines) == 1
     assert lines[0].startswith("1 of 1 files, 0.0 of 0.0 MiB")
 
@@ -128,6 +130,7 @@ def _text(**change: Any) -> str:
 
 def test_the_request_of_the_contract() -> None:
     assert parse_request(_text()) == _request(Path("/t"))
+    assert parse_request(_text(cache="http://cache:8080")).cache == "http://cache:8080"
 
 
 @pytest.mark.parametrize(

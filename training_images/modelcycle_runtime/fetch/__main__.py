@@ -10,12 +10,13 @@ from modelcycle_runtime.contract import ENV_FETCH
 from modelcycle_runtime.errors import ArtifactRefused, Failure
 from modelcycle_runtime.errors.termination import write_failure
 from modelcycle_runtime.fetch.files import fetch_all, parse_request
+from modelcycle_runtime.fetch.node_cache import NodeCache
 
 
 def main() -> int:
     try:
         request = parse_request(os.environ.get(ENV_FETCH) or _refuse())
-        fetch_all(request, ArtifactStore(request.tracking_uri), say)
+        fetch_all(request, ArtifactStore(request.tracking_uri), NodeCache(request.cache, say), say)
     except Failure as failure:
         write_failure(failure)
         return failure.exit_code

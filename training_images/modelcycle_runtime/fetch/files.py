@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from modelcycle_runtime.artifacts import ArtifactStore, Response
+from modelcycle_runtime.artifacts import ArtifactStore
 from modelcycle_runtime.errors import ArtifactRefused, ArtifactsUnavailable, DigestMismatch
+from modelcycle_runtime.fetch.node_cache import Body, NodeCache
 
 CHUNK_BYTES = 1 << 20
 _PROGRESS_SECONDS = 5.0
@@ -35,6 +36,7 @@ class FetchRequest:
     run_root: str
     target: Path
     files: tuple[VersionFile, ...]
+    cache: str | None = None
 
 
 def parse_request(text: str) -> FetchRequest:
@@ -47,7 +49,12 @@ def parse_request(text: str) -> FetchRequest:
         record = json.loads(text)
         files = tuple(VersionFile(str(path), int(size), str(digest)) for path, size, digest in record["files"])
         request = FetchRequest(
-            record["trackingUri"], record["modelRoot"], record["runRoot"], Path(record["target"]), files
+            record["trackingUri"],
+            record["modelRoot"],
+            record["runRoot"],
+            Path(record["target"]),
+            files,
+            record.get("cache"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactRefused(f"MODELCYCLE_FETCH is not as agreed: {type(error).__name__} {error}") from error
@@ -69,8 +76,8 @@ def address(request: FetchRequest, file: VersionFile) -> str:
     return f"{request.run_root.rstrip('/')}/{file.path}"
 
 
-def fetch_all(request: FetchRequest, store: ArtifactStore, say: Callable[[str], None]) -> None:
-    """Brings all files below ``request.target``; what is there already and right is kept.
+def fetch_all(request: FetchRequest, store: ArtifactStore, cache: NodeCache, say: Callable[[str], None]) -> None:
+    """Brings all files below ``request.target``, from the node's cache if it has them; what is there and right is kept.
 
     Raises:
         DigestMismatch: a file is another one than was registered.
@@ -80,7 +87,7 @@ def fetch_all(request: FetchRequest, store: ArtifactStore, say: Callable[[str], 
     for file in request.files:
         path = request.target / file.path
         if not _is_right(path, file):
-            _fetch(store, address(request, file), file, path, progress)
+            _fetch(store, cache, address(request, file), file, path, progress)
         progress.finished(file)
 
 
@@ -91,22 +98,29 @@ def _is_right(path: Path, file: VersionFile) -> bool:
         return hashlib.file_digest(content, "sha256").hexdigest() == file.sha256
 
 
-def _fetch(store: ArtifactStore, uri: str, file: VersionFile, path: Path, progress: _Progress) -> None:
+def _fetch(
+    store: ArtifactStore, cache: NodeCache, uri: str, file: VersionFile, path: Path, progress: _Progress
+) -> None:
     part = path.with_name(f".{path.name}.part")
     with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    digest = store.read(uri, lambda response: _receive(response, file, part, progress))
-    if digest != file.sha256:
-        part.unlink()
-        raise DigestMismatch(
-            f"{uri}: SHA-256 is {digest}, registered was {file.sha256}: the artifact was changed after registration; "
-            "restore it, or register a new version"
-        )
+    cached = cache.read(file.sha256, file.size, lambda response: _receive(response, file, part, progress))
+    if not cached:
+        digest = store.read(uri, lambda response: _receive(response, file, part, progress))
+        if digest != file.sha256:
+            part.unlink()
+            raise DigestMismatch(
+                f"{uri}: SHA-256 is {digest}, registered was {file.sha256}: the artifact was changed after "
+                "registration; restore it, or register a new version"
+            )
     with _told(path):
         part.replace(path)
+    if not cached:
+        cache.give(file.sha256, file.size, path)
 
 
-def _receive(response: Response, file: VersionFile, part: Path, progress: _Progress) -> str:
+def _receive(response: Body, file: VersionFile, part: Path, progress: _Progress) -> str:
+    """The digest of a body of the registered size, which is then in ``part``."""
     digest, received = hashlib.sha256(), 0
     with _told(part):
         part.unlink(missing_ok=True)

@@ -27,15 +27,17 @@ scrape_configs:
       - {source_labels: [__meta_kubernetes_namespace], target_label: namespace}
       - {source_labels: [__meta_kubernetes_pod_label_modelcycle_dev_deployment], target_label: deployment}
       - {source_labels: [__meta_kubernetes_pod_name], target_label: pod}
-  - job_name: modelcycle-operator
+  {{- range list "operator" "model-cache" }}
+  - job_name: modelcycle-{{ . }}
     kubernetes_sd_configs:
       - role: pod
-        namespaces: {names: [{{ .Release.Namespace }}]}
+        namespaces: {names: [{{ $.Release.Namespace }}]}
         selectors:
           - role: pod
-            label: app.kubernetes.io/name=modelcycle,app.kubernetes.io/instance={{ .Release.Name }},app.kubernetes.io/component=operator
+            label: app.kubernetes.io/name=modelcycle,app.kubernetes.io/instance={{ $.Release.Name }},app.kubernetes.io/component={{ . }}
     relabel_configs:
       - {source_labels: [__meta_kubernetes_pod_container_port_name], action: keep, regex: metrics}
       - {source_labels: [__meta_kubernetes_namespace], target_label: namespace}
       - {source_labels: [__meta_kubernetes_pod_name], target_label: pod}
+  {{- end }}
 {{- end }}

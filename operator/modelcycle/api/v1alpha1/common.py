@@ -120,6 +120,8 @@ _FROM_0_TO_1 = cel("double(self) >= 0.0 && double(self) <= 1.0", "must be from 0
 Probability = Annotated[DecimalString, Field(json_schema_extra=validations(_ABOVE_0_BELOW_1))]
 Share = Annotated[DecimalString, Field(json_schema_extra=validations(_FROM_0_TO_1))]
 UnsignedDecimal = Annotated[str, Field(pattern=UNSIGNED_DECIMAL_PATTERN, max_length=25)]
+_ABOVE_0 = cel("double(self) > 0.0", "must be above 0, for example 0.7")
+PositiveDecimal = Annotated[UnsignedDecimal, Field(json_schema_extra=validations(_ABOVE_0))]
 
 
 def exactly_one_of(*fields: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from modelcycle.api.v1alpha1.common import (
     ModelVersionNumber,
     Phrase,
     Placement,
+    PositiveDecimal,
     Probability,
     PullSecrets,
     Reason,
@@ -212,11 +213,34 @@ class Serving(ApiModel):
     ] = 15
 
 
+class Autoscaling(ApiModel):
+    """More pods than replicas while there are more requests in flight than these can carry."""
+
+    max_replicas: Annotated[
+        int, Field(ge=1, le=1000, description="Serving pods at most; below replicas it says the same as replicas.")
+    ]
+    in_flight: Annotated[
+        PositiveDecimal | None,
+        Field(
+            description="Requests in flight in a pod that are aimed at, on average over a minute; absent: 0.7 for each "
+            "CPU of the pod."
+        ),
+    ] = None
+
+
 class DeploymentSpec(ApiModel):
     """A served model."""
 
     model: Annotated[ModelSelector, Field(description="Which versions of which model.")]
-    replicas: Annotated[int, Field(ge=1, le=1000, description="Serving pods, stable and candidate together.")] = 2
+    replicas: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1000,
+            description="Serving pods, stable and candidate together; with autoscaling the fewest there are.",
+        ),
+    ] = 2
+    autoscaling: Annotated[Autoscaling | None, Field(description="Absent: always replicas.")] = None
     mlflow: Annotated[EndpointName, Field(description="MLflow endpoint, by the name the administrator gave it.")] = (
         "default"
     )
@@ -314,6 +338,15 @@ class AliasMove(ApiModel):
     since: Annotated[Timestamp, Field(description="When it was decided.")]
 
 
+class Autoscaled(ApiModel):
+    """The number of pods that the load asks for."""
+
+    replicas: Annotated[int, Field(ge=1, le=1000, description="Serving pods, stable and candidate together.")]
+    reason: Annotated[Reason, Field(description="Load: measured. Unknown: it can't be, so the number stays.")]
+    message: Annotated[Phrase, Field(description="What was measured when the number changed, or why nothing is.")] = ""
+    since: Annotated[Timestamp, Field(description="When the number was last changed.")]
+
+
 class HandledRequests(ApiModel):
     """The annotations' values that were handled, each once."""
 
@@ -351,5 +384,6 @@ class DeploymentStatus(ApiModel):
         tuple[VerdictRecord, ...],
         Field(max_length=20, json_schema_extra=LIST_ATOMIC, description="The latest verdicts, oldest first."),
     ] = ()
+    autoscaled: Annotated[Autoscaled | None, Field(description="With autoscaling only.")] = None
     handled: Annotated[HandledRequests, Field(description="Annotations that were handled.")] = HandledRequests()
     owner: Annotated[bool, Field(description="Whether this deployment owns the model's aliases.")] = False
