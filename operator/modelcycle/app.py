@@ -28,6 +28,7 @@ from modelcycle.edge.watching import watch
 from modelcycle.metricstore.loads import LoadStore
 from modelcycle.metricstore.prometheus import PrometheusStore
 from modelcycle.registry.mlflow import MlflowRegistry
+from modelcycle.runtime import memory
 from modelcycle.runtime.elector import Elector, LeaseName
 from modelcycle.runtime.fence import LeaseFence, OpenFence
 from modelcycle.runtime.manager import Manager
@@ -44,6 +45,7 @@ DOMAINS: tuple[Domain, ...] = (training.DOMAIN, deployment.DOMAIN, retrain.DOMAI
 
 async def run(options: RunOptions, domains: Sequence[Domain] = DOMAINS) -> None:
     """Run the operator until SIGTERM or SIGINT; raises what it can't go on with."""
+    memory.give_back()
     stop = asyncio.Event()
     on_signals(stop)
     identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"

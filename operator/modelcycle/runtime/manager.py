@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -16,6 +15,7 @@ from modelcycle.cluster.kinds import Kind
 from modelcycle.cluster.port import Cluster, Fence
 from modelcycle.core.plan import Effect, Manifest
 from modelcycle.errors import ModelcycleError
+from modelcycle.runtime import memory
 from modelcycle.runtime.actor import Actor
 from modelcycle.runtime.cache import Cache
 from modelcycle.runtime.controller import Controller, Parts
@@ -33,7 +33,6 @@ from modelcycle.settings import Settings
 LOG = logging.getLogger(__name__)
 RETRY_SECONDS = 2.0
 HEARTBEAT_SECONDS = 1.0
-YOUNG_OBJECTS = 20_000
 LAG_SECONDS = 10.0  # an event loop that is later than this is not alive
 
 
@@ -99,9 +98,7 @@ class Manager:
 
     async def prime(self) -> None:
         await self.resync.prime()
-        gc.collect()
-        gc.freeze()  # what is there now stays: collections need not walk through it
-        gc.set_threshold(YOUNG_OBJECTS)  # hardly anything here is a cycle; at the default of 700 it looks all the time
+        memory.settle()
 
     async def duty(self) -> None:
         """The leader's work; to be cancelled when the lease is lost."""
