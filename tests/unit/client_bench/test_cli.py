@@ -35,8 +35,8 @@ def test_what_is_wrong_is_said(words: list[str], said: str, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["http://127.0.0.1:1", "--closed"], "which model?"),
-        ([URL, "--closed"], "give --body"),
+        (["http://127.0.0.1:1", "--closed"], "which model? Say --model NAME, or http://127.0.0.1:1/v2/models/NAME"),
+        ([URL, "--closed"], "or give --body"),
         (["http://127.0.0.1:1", "--model", "m", "--closed"], "Connection refused"),
         ([URL, "--closed", "--body", "/nowhere"], "No such file"),
     ],

@@ -66,7 +66,9 @@ def messages(target: Target, content: Content, seed: int) -> list[Message]:
     if content.bodies:
         return [([*content.headers], path.read_bytes()) for path in content.bodies]
     if target.model is None:
-        raise InvalidInput(f"{target.path}: give --body, or the model by --model to have its requests made")
+        raise InvalidInput(
+            f"which model? Say --model NAME, or http://{target.authority}/v2/models/NAME; or give --body"
+        )
     if content.arrays is not None:
         with np.load(content.arrays, allow_pickle=False) as arrays:
             return [_message(target, content, dict(arrays))]

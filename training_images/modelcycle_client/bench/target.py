@@ -24,7 +24,7 @@ class Target:
 
 
 def parse_target(url: str, model: str | None) -> Target:
-    """Where ``url`` leads: a server's with the ``model`` to ask, a model's, or any other path.
+    """Where ``url`` leads: to inference of the model that it or ``model`` names, or to any other path.
 
     Raises:
         InvalidInput: no load can be sent there; the message says what can.
@@ -37,9 +37,11 @@ def parse_target(url: str, model: str | None) -> Target:
     path = parts.path.rstrip("/")
     if path.startswith(_MODELS) and path.count("/") == _MODELS.count("/"):
         model, path = model or unquote(path.removeprefix(_MODELS)), ""
-    if path:
-        return Target(authority, parts.scheme == "grpc", path + (f"?{parts.query}" if parts.query else ""), model)
-    if model is None:
-        raise InvalidInput(f"{url}: which model? Say --model NAME, or {parts.scheme}://{authority}{_MODELS}NAME")
     is_grpc = parts.scheme == "grpc"
-    return Target(authority, is_grpc, INFER if is_grpc else f"{model_path(model)}/infer", model)
+    if path:
+        path += f"?{parts.query}" if parts.query else ""
+    elif is_grpc:
+        path = INFER
+    else:
+        path = "/" if model is None else f"{model_path(model)}/infer"
+    return Target(authority, is_grpc, path, model)
