@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::connection::{Pace, Socket, is_http2};
@@ -107,6 +108,8 @@ async fn first_words(stream: &TcpStream) -> Option<bool> {
         let length = stream.peek(&mut first).await.ok().filter(|length| *length > 0)?;
         match is_http2(&first[..length]) {
             Some(found) => return Some(found),
+            // No more will come.
+            None if stream.ready(Interest::READABLE).await.ok()?.is_read_closed() => return None,
             // What was looked at stays, and would be found at once again.
             None => tokio::time::sleep(PAUSE).await,
         }
