@@ -23,6 +23,7 @@ FOUND: dict[str, Any] = {
     "latency_us": _spread(2000.0),
     "lag_us": _spread(50.0),
     "cpu": 0.5,
+    "starved": 0.01,
     "reopened": 3,
     "resent": 0,
 }
@@ -42,19 +43,21 @@ def test_what_a_load_tells() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lag", "latency", "cpu", "said"),
+    ("lag", "latency", "cpu", "starved", "said"),
     [
-        pytest.param(50, 100, 0.5, None, id="waking takes a moment"),
-        pytest.param(150, 2000, 0.5, None, id="a tenth of the latency at most"),
-        pytest.param(250, 2000, 0.5, "up to 0.25 ms late (p99), beside a latency of 2.00 ms", id="late"),
-        pytest.param(50, 2000, 0.96, "used 96% of a CPU", id="no CPU left"),
-        pytest.param(50, 2000, None, None, id="too short for a clock"),
+        pytest.param(50, 100, 0.5, 0.01, None, id="waking takes a moment"),
+        pytest.param(150, 2000, 0.5, 0.01, None, id="a tenth of the latency at most"),
+        pytest.param(250, 2000, 0.5, 0.01, "up to 0.25 ms late (p99), beside a latency of 2.00 ms", id="late"),
+        pytest.param(50, 2000, 0.96, 0.01, "used 96% of a CPU", id="no CPU left"),
+        pytest.param(50, 2000, 0.5, 0.06, "waited 6% of the time for a CPU that others had", id="others have it"),
+        pytest.param(50, 2000, 0.5, None, None, id="a kernel that does not say"),
+        pytest.param(50, 2000, None, None, None, id="too short for a clock"),
     ],
 )
 def test_the_generator_says_when_it_did_not_keep_up(
-    lag: float, latency: float, cpu: float | None, said: str | None
+    lag: float, latency: float, cpu: float | None, starved: float | None, said: str | None
 ) -> None:
-    why = shortcoming(_spread(lag), _spread(latency), cpu)
+    why = shortcoming(_spread(lag), _spread(latency), cpu, starved)
     assert (why is None) if said is None else (why is not None and said in why)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 MOST_CPU = 0.95
 """Of the generator's thread: with more it is the generator that is measured."""
+MOST_STARVED = 0.05
+"""Of the time: what is answered meanwhile is read late, which shows in no other figure."""
 MOST_LAG_SHARE = 0.1
 """Of the latency's p99, for the generator's own lateness."""
 LITTLE_LAG_US = 100.0
@@ -42,6 +44,8 @@ class Run:
     lag_us: Spread | None
     """How late the generator sent, where a connection was free."""
     cpu: float | None
+    """Shares of the time in which the generator's thread used a CPU, and in which it waited for one that others had."""
+    starved: float | None
     reopened: int
     resent: int
     why: str | None
@@ -55,10 +59,12 @@ class Run:
         return {**asdict(self), "kept_up": self.kept_up}
 
 
-def shortcoming(lag: Spread | None, latency: Spread | None, cpu: float | None) -> str | None:
+def shortcoming(lag: Spread | None, latency: Spread | None, cpu: float | None, starved: float | None) -> str | None:
     """What of the generator spoils the measurement; None where nothing does."""
     if cpu is not None and cpu > MOST_CPU:
         return f"the generator used {cpu:.0%} of a CPU: what was measured is the generator"
+    if starved is not None and starved > MOST_STARVED:
+        return f"the generator waited {starved:.0%} of the time for a CPU that others had: give it one of its own"
     if lag is None or latency is None:
         return None
     if lag["p99"] > max(LITTLE_LAG_US, MOST_LAG_SHARE * latency["p99"]):
@@ -108,7 +114,7 @@ def code_name(code: int, *, is_grpc: bool) -> str:
 def read_run(found: Mapping[str, Any], *, rate: float | None, connections: int, seconds: float, is_grpc: bool) -> Run:
     """The run that ``modelcycle_core.load`` tells of."""
     lag = found["lag_us"] if rate is not None else None
-    why = shortcoming(lag, found["latency_us"], found["cpu"])
+    why = shortcoming(lag, found["latency_us"], found["cpu"], found["starved"])
     return Run(
         mode="closed" if rate is None else "open",
         planned_rate=rate,
@@ -122,6 +128,7 @@ def read_run(found: Mapping[str, Any], *, rate: float | None, connections: int, 
         latency_us=None if why else found["latency_us"],
         lag_us=lag,
         cpu=found["cpu"],
+        starved=found["starved"],
         reopened=found["reopened"],
         resent=found["resent"],
         why=why,

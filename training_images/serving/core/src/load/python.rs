@@ -71,6 +71,7 @@ pub fn load<'py>(
     found.set_item("latency_us", spread(py, record.latency())?)?;
     found.set_item("lag_us", spread(py, record.lag())?)?;
     found.set_item("cpu", record.cpu)?;
+    found.set_item("starved", record.starved)?;
     found.set_item("reopened", record.reopened)?;
     found.set_item("resent", record.resent)?;
     Ok(found)

@@ -37,9 +37,10 @@ pub struct Record {
     lag: Histogram<u64>,
     pub reopened: u64,
     pub resent: u64,
-    clock: Option<(Duration, Duration)>,
-    /// The share of one CPU that this thread used between begin and end.
+    clock: Option<(Duration, Used)>,
+    /// The shares of the time between begin and end in which this thread used a CPU, and in which it waited for one.
     pub cpu: Option<f64>,
+    pub starved: Option<f64>,
 }
 
 /// How it goes.
@@ -90,6 +91,7 @@ impl Record {
             resent: 0,
             clock: None,
             cpu: None,
+            starved: None,
         }
     }
 
@@ -116,13 +118,16 @@ impl Record {
     }
 
     pub fn start_clock(&mut self, now: Duration) {
-        self.clock = Some((now, cpu_time()));
+        self.clock = Some((now, Used::until_now()));
     }
 
     pub fn stop_clock(&mut self, now: Duration) {
-        if let Some((then, used)) = self.clock {
-            let length = now.saturating_sub(then).as_secs_f64();
-            self.cpu = Some(cpu_time().saturating_sub(used).as_secs_f64() / length.max(1e-9));
+        if let Some((then, before)) = self.clock {
+            let after = Used::until_now();
+            let length = now.saturating_sub(then).as_secs_f64().max(1e-9);
+            let share = |from: Duration, to: Duration| to.saturating_sub(from).as_secs_f64() / length;
+            self.cpu = Some(share(before.cpu, after.cpu));
+            self.starved = before.waited.zip(after.waited).map(|(from, to)| share(from, to));
         }
     }
 
@@ -159,10 +164,26 @@ fn spread(histogram: &Histogram<u64>) -> Option<Spread> {
     })
 }
 
-/// What this thread has used of CPUs.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+/// What this thread has used of CPUs, and how long it waited for one that others had.
+#[derive(Clone, Copy)]
+struct Used {
+    cpu: Duration,
+    /// None where the kernel does not say.
+    waited: Option<Duration>,
+}
+
+impl Used {
+    fn until_now() -> Used {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        let cpu = Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0));
+        let waited = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+        Used { cpu, waited: waited.and_then(|text| waited_in(&text)) }
+    }
+}
+
+/// Of the kernel's line: nanoseconds on a CPU, nanoseconds that it waited for one, turns.
+fn waited_in(schedstat: &str) -> Option<Duration> {
+    schedstat.split_ascii_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
 }
 
 #[cfg(test)]
@@ -196,6 +217,15 @@ mod tests {
         let close = |value: f64, expected: f64| (value / expected - 1.0).abs() < 0.001;
         assert!(close(latency.max, 1_004_000.0) && close(latency.mean, (2_000.0 + 1_004_000.0 + 500_000.0) / 3.0));
         assert!(close(latency.percentiles[0].1, 500_000.0), "{latency:?}");
+    }
+
+    #[test]
+    fn what_the_kernel_says_of_a_thread() {
+        assert_eq!(waited_in("5000 70 9\n"), Some(Duration::from_nanos(70)));
+        assert_eq!(waited_in(""), None);
+        let (before, started) = (Used::until_now(), std::time::Instant::now());
+        while started.elapsed() < Duration::from_millis(20) {}
+        assert!(Used::until_now().cpu > before.cpu);
     }
 
     #[test]
