@@ -121,6 +121,17 @@ async def test_no_request_is_smuggled_behind_another(server: Any) -> None:
     assert said.startswith(b"HTTP/1.1 400")
 
 
+@pytest.mark.parametrize("said", [b"", b"P", b"PR", b"PRI * HTTP/2.0\r\n", b"GET /v2 HT"])
+async def test_a_client_that_has_said_all_is_not_waited_for(server: Any, said: bytes) -> None:
+    """Shorter than the 20 seconds that one who may say more has: probes of TCP say nothing at all."""
+    reader, writer = await _connect(server.url)
+    writer.write(said)
+    writer.write_eof()
+    with suppress(ConnectionError):  # bytes that nobody reads
+        await asyncio.wait_for(reader.read(), 15)
+    writer.close()
+
+
 async def test_a_client_that_trickles_its_headers_is_cut_off(server: Any) -> None:
     """After 20 seconds; how patience is counted is a unit test of the core's."""
     reader, writer = await _connect(server.url)

@@ -57,11 +57,11 @@ pub async fn connection(worker: Rc<Worker>, stream: std::net::TcpStream) {
 }
 
 async fn speak(worker: Rc<Worker>, pace: Rc<Pace>, stream: TcpStream) {
-    let is_http2 = tokio::select! {
-        Some(found) = first_words(&stream) => found,
-        () = pace.last.notified() => return,
-        else => return,
+    let found = tokio::select! {
+        found = first_words(&stream) => found,
+        () = pace.last.notified() => None,
     };
+    let Some(is_http2) = found else { return };
     let service = service_fn({
         let pace = pace.clone();
         move |request| {
