@@ -95,7 +95,7 @@ bench-scale: setup ## How many resources one operator carries, beside bare Jobs:
 	$(PY) -m benchmarks.scale $(ARGS)
 
 .PHONY: bench-serving
-bench-serving: core ## How fast a model is served, beside an echo on the same stack: out/bench/serving.json (3 minutes)
+bench-serving: core ## How fast a model is served, beside other servers and floors: out/bench/serving.json (15 minutes)
 	$(PY) -m benchmarks.serving $(ARGS)
 
 .PHONY: test-e2e

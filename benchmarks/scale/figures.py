@@ -1,26 +1,8 @@
-"""The table: each figure with what it has to reach. Pure."""
+"""The figures, each with what it has to reach."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Goal:
-    """``least``: the figure has to be at least, otherwise at most, ``bound``."""
-
-    name: str
-    text: str
-    bound: float
-    least: bool = False
-
-    def reached(self, value: float) -> bool:
-        return value >= self.bound if self.least else value <= self.bound
-
-    def told(self) -> str:
-        return f"{'≥' if self.least else '≤'} {self.bound:g}"
-
+from benchmarks.goals import Goal
 
 GOALS = (
     Goal("rate_share_500", "rate of 500 trainings over that of bare Jobs, stand-in", 0.7, least=True),
@@ -41,13 +23,3 @@ GOALS = (
     Goal("policies_p99", "p99 of a reconcile with 1,000 policies, ms", 100),
     Goal("services_growth", "CPU of a look at all of them: its growth from 250 to 1,000 of each over theirs", 1.2),
 )
-
-
-def table(values: Mapping[str, float]) -> Iterable[str]:
-    """Lines of Markdown; a figure that was not measured is left out."""
-    yield "| figure | must reach | reached | |"
-    yield "|---|---|---|---|"
-    for goal in GOALS:
-        if goal.name in values:
-            verdict = "yes" if goal.reached(values[goal.name]) else "**no**"
-            yield f"| {goal.text} | {goal.told()} | {values[goal.name]:.3g} | {verdict} |"

@@ -13,7 +13,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.scale.figures import table
+from benchmarks.goals import table
+from benchmarks.scale.figures import GOALS
 
 mpl.use("Agg")
 
@@ -40,7 +41,7 @@ class Report:
     def write(self, folder: Path) -> Sequence[str]:
         """Into scale.json, scale.md and scale.png; gives the table's lines."""
         folder.mkdir(parents=True, exist_ok=True)
-        lines = list(table(self.figures))
+        lines = list(table(GOALS, self.figures))
         machine = {"cores": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()[2]}
         growth = {name: [asdict(one) for one in points] for name, points in self._growth().items()}
         content = {"figures": self.figures, "growth": growth, "seen": self.seen, "machine": machine}

@@ -1,1 +1,1 @@
-"""How fast a model is served, beside the floor: a server on the same stack that gives back what it gets."""
+"""How fast a model is served, beside other servers and beside floors: the same models, machine and load."""

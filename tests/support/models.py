@@ -79,7 +79,7 @@ def log_onnx(
 def log_pickle(url: str, run_id: str) -> None:
     """Log a model that only unpickling can bring back."""
     with resumed_run(url, run_id) as mlflow:
-        from sklearn.linear_model import LinearRegression  # type: ignore[import-untyped]
+        from sklearn.linear_model import LinearRegression
 
         model = LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0])
         mlflow.sklearn.log_model(
