@@ -1,8 +1,11 @@
-"""Models that are no straight lines, served."""
+"""Models that are no straight lines, served: the hedge of the sample, and a sentence transformer."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
+from typing import Any
 
 from e2e.demo.kube import Kube, of_kind, render_sample
 from e2e.demo.market import SAMPLE
@@ -10,8 +13,10 @@ from e2e.demo.settings import DEPLOYMENT, FIRST_TRAINING, SAMPLE_NAMESPACE
 from e2e.demo.stages import is_ready, job_is_complete, training_is_over
 from e2e.install import local_names
 from e2e.scenarios.clients import Client, provide_client
+from e2e.scenarios.manifests import deployment
 from e2e.scenarios.system import Json, System, eventually, is_pod_ready, until_equal
 
+TOKENS = 16
 _SERVED_SECONDS = 900.0
 
 
@@ -66,6 +71,21 @@ def serve_hedge(system: System, namespace: str) -> Served:
     kube.wait("modeltraining", FIRST_TRAINING, training_is_over, seconds=1200, what="the hedge's training")
     client = Client(kube, DEPLOYMENT, f"{namespace}.hedge", "features", [0.1, 0.2, 0.3, 0.4])
     return _served(system, kube, DEPLOYMENT, client)
+
+
+def serve_mini_lm(system: System, namespace: str) -> Served:
+    """The sentence transformer, logged by hand as by whoever has a model already."""
+    name, kube = "minilm", system.namespace(namespace)
+    model = f"{namespace}.{name}"
+    with system.mlflow() as store:
+        subprocess.run([sys.executable, "-m", "e2e.scenarios.minilm", store.url, model], check=True)
+        store.set_alias(model, "challenger", "1")
+    spec: dict[str, Any] = {"model": {"name": model}, "resources": {"cpu": "100m", "memory": "1Gi"}}
+    kube.apply([deployment(namespace, name, **spec)])
+    ids = [1000 + n for n in range(TOKENS)]
+    beside = {"attention_mask": [1] * len(ids), "token_type_ids": [0] * len(ids)}
+    client = Client(kube, name, model, "input_ids", ids, "INT64", beside)
+    return _served(system, kube, name, client)
 
 
 def _served(system: System, kube: Kube, name: str, client: Client) -> Served:

@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from e2e.progress import say
-from e2e.scenarios.models import Served, serve_hedge
+from e2e.scenarios.models import Served, serve_hedge, serve_mini_lm
 from e2e.scenarios.outages import mlflow_down
 from e2e.scenarios.stage import Stage
 from e2e.scenarios.system import Json, System, eventually, reasons_of
@@ -24,7 +24,10 @@ Models = tuple[Served, ...]
 @pytest.fixture(scope="module")
 def models(system: System, stage: Stage) -> Models:
     stage.wait()
-    return (serve_hedge(system, "scale-hedge"),)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        hedge = pool.submit(serve_hedge, system, "scale-hedge")
+        mini_lm = pool.submit(serve_mini_lm, system, "scale-minilm")
+        return hedge.result(), mini_lm.result()
 
 
 @contextmanager
@@ -101,9 +104,8 @@ def test_a_version_that_was_served_scales_without_mlflow(system: System, models:
         for served in models:
             served.until_ready(SCALED)
             say(f"{served.name}: {SCALED} pods are ready after {time.monotonic() - began:.0f} s without MLflow")
-    eventually(
-        "that the new pods' files came from the cache", lambda: system.counted(hits) >= before + 2 * len(models), 60
-    )
+    of_new_pods = before + 2 * len(models)
+    eventually("that the new pods' files came from the cache", lambda: system.counted(hits) >= of_new_pods, 60)
 
 
 # --- help ------------------------------------------------------------------------------------------------------------
