@@ -80,7 +80,7 @@ crash: setup ## Let kills, errors, lost answers and bad watches befall every req
 	MODELCYCLE_CRASH=all $(PY) -m pytest tests/crash $(ARGS)
 
 .PHONY: fuzz
-fuzz: core ## Send the server 100,000 requests that are nearly right (MODELCYCLE_FUZZ_SEED=... repeats a run; 10 minutes)
+fuzz: core ## Send the server 100,000 requests that are nearly right (half an hour; MODELCYCLE_FUZZ_SEED=... repeats a run)
 	MODELCYCLE_FUZZ=100000 $(PY) -m pytest --timeout=0 tests/integration/serving/fuzz $(ARGS)
 
 .PHONY: ha
