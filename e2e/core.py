@@ -17,6 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from e2e.cluster.locks import locked
 from e2e.images.cache import default_cache
 from e2e.progress import step
 
@@ -57,19 +58,25 @@ def main(words: list[str]) -> int:
 
 def build() -> Path:
     """The library, built if need be, and linked into the source tree."""
-    folder = _cache() / f"core-{_key()}"
-    built = folder / LIBRARY.name
+    built = _cache() / f"core-{_key()}" / LIBRARY.name
     if not built.exists():
-        with step("building the serving core (Rust)"):
-            _cargo("build", "--release", "--locked", "--quiet")
-            folder.mkdir(parents=True, exist_ok=True)
-            partial = folder / f".{os.getpid()}"
-            shutil.copyfile(_target() / "release" / "libmodelcycle_core.so", partial)
-            partial.rename(built)
+        with locked("core"):  # clones share the target: the library there has to be that of these sources
+            _build(built)
     if not LIBRARY.is_symlink() or LIBRARY.readlink() != built:
         LIBRARY.unlink(missing_ok=True)
         LIBRARY.symlink_to(built)
     return built
+
+
+def _build(built: Path) -> None:
+    if built.exists():  # by whoever was waited for
+        return
+    with step("building the serving core (Rust)"):
+        _cargo("build", "--release", "--locked", "--quiet")
+        built.parent.mkdir(parents=True, exist_ok=True)
+        partial = built.with_name(f".{os.getpid()}")
+        shutil.copyfile(_target() / "release" / "libmodelcycle_core.so", partial)
+        partial.rename(built)
 
 
 def examples() -> Path:
