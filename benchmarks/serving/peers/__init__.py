@@ -1,6 +1,6 @@
-"""The servers that ours is measured beside, each with one worker and the settings that were fastest here.
+"""The servers that ours is measured beside, each with one worker.
 
-What was tried is in ``VARIANTS``; ``python -m benchmarks.serving --parts variants`` tries it again.
+Settings that may be faster are in ``VARIANTS``; ``python -m benchmarks.serving --parts variants`` compares them.
 """
 
 from __future__ import annotations
