@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -48,6 +50,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=choices, default=DEFAULT_PARTS, help="measure only these")
     parser.add_argument("--out", type=Path, default=OUT, help="the folder of serving.json, .md and .png")
     parsed = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds: servers that are stopped would stay for ever
     sizes = QUICK if parsed.quick else LONG if parsed.long else DEFAULT
     with tempfile.TemporaryDirectory(prefix="modelcycle-bench-") as folder:
         report = measured(sizes, list(parsed.parts), Path(folder), parsed.out)
