@@ -9,8 +9,8 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -102,25 +102,30 @@ async def bench(folder: Path, report: Report) -> AsyncIterator[Bench]:
             yield Bench(made, client, AuditLog(made.cluster.audit_log), report)
 
 
-async def rates(here: Bench, count: int) -> None:
-    """N bare Jobs and N trainings with the stand-in, in turns; then N with MLflow.
+Fresh = Callable[[str], AbstractAsyncContextManager[Bench]]
+
+
+async def rates(fresh: Fresh, count: int, report: Report) -> None:
+    """N bare Jobs and N trainings with the stand-in, each round on a control plane of its own; then N with MLflow.
 
     What counts is the median of the rounds: one round of 500 differs from the next by a fifth.
     """
     say(f"{count} bare Jobs, as many trainings, with a registry that answers at once and with MLflow")
     floors, quicks, calls = [], [], []
     for number in range(ROUNDS if count <= SHORT else 1):
-        floors.append(await bare_jobs(here.client, here.audit, count, f"bare-{number}"))
-        with here.with_standins() as (running, mlflow):
-            quicks.append(await trainings(here.client, here.audit, running, count, f"quick-{number}"))
-            calls.append(sum(_calls(mlflow).values()) / count)
+        async with fresh(f"{count}-{number}") as here:
+            floors.append(await bare_jobs(here.client, here.audit, count, "bare"))
+            with here.with_standins() as (running, mlflow):
+                quicks.append(await trainings(here.client, here.audit, running, count, "quick"))
+                calls.append(sum(_calls(mlflow).values()) / count)
         _tell(floors[-1], "bare Jobs")
         _tell(quicks[-1], "trainings, stand-in")
-    with here.with_mlflow() as running:
-        real = await trainings(here.client, here.audit, running, count, "real", "logged")
+    async with fresh(f"{count}-mlflow") as here:
+        with here.with_mlflow() as running:
+            real = await trainings(here.client, here.audit, running, count, "real", "logged")
     _tell(real, "trainings, MLflow")
     turns = list(zip(quicks, floors, strict=True))
-    figures = here.report.figures
+    figures = report.figures
     figures |= {
         f"rate_share_{count}": median(quick.rate / floor.rate for quick, floor in turns),
         f"rate_share_{count}_mlflow": real.rate / median(floor.rate for floor in floors),
@@ -134,7 +139,7 @@ async def rates(here: Bench, count: int) -> None:
             "cpu_500": median(quick.cpu * 500 / count for quick in quicks),
             "memory_500": quicks[0].memory,
         }
-    here.report.seen[f"{count} trainings"] = {
+    report.seen[f"{count} trainings"] = {
         "bare Jobs": [_seen(course) for course in floors],
         "stand-in": [_seen(course) for course in quicks],
         "MLflow": _seen(real),
@@ -241,8 +246,7 @@ async def measured(sizes: Sizes, parts: frozenset[str], folder: Path) -> Report:
     report = Report()
     if "rates" in parts:
         for count in sizes.rates:
-            async with bench(folder / f"rates-{count}", report) as here:
-                await rates(here, count)
+            await rates(lambda name: bench(folder / f"rates-{name}", report), count, report)
             report.write(OUT)
     for name, part in (("growth", growth), ("restart", restart), ("services", served)):
         if name in parts:
