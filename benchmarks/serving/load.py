@@ -34,11 +34,13 @@ class Load:
     """What came of it.
 
     ``latency``: microseconds, of an open loop from the planned send; none where the generator did not keep up, since it
-    would be the generator's. ``cpu``: the share that the generator used of its own CPU.
+    would be the generator's. ``at_most``: then too, with what the generator added. ``cpu``: the share that the generator
+    used of its own CPU.
     """
 
     rate: float
     latency: Mapping[str, float]
+    at_most: Mapping[str, float]
     failed: int
     cpu: float
 
@@ -75,7 +77,7 @@ def _bench(address: str, request: Request, seconds: float, words: list[str]) -> 
 
 def read(run: Mapping[str, Any]) -> Load:
     """What the generator tells of one run."""
-    return Load(run["rate"], run["latency_us"] or {}, run["failed"], run["cpu"])
+    return Load(run["rate"], run["latency_us"] or {}, run["at_most_us"] or {}, run["failed"], run["cpu"])
 
 
 def pinned(place: int) -> list[str]:

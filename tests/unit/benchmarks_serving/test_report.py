@@ -12,14 +12,17 @@ from benchmarks.serving.report import Point, Rate, Report, rates_table
 
 
 def test_a_run_of_the_generator_is_read() -> None:
-    run = {"rate": 10.0, "latency_us": {"p50": 100.0, "p99": 300.0, "p99.9": 250.0}, "failed": 1, "cpu": 0.5}
-    load = read(run)
+    latency = {"p50": 100.0, "p99": 300.0, "p99.9": 250.0}
+    load = read({"rate": 10.0, "latency_us": latency, "at_most_us": latency, "failed": 1, "cpu": 0.5})
     assert (load.rate, load.failed, load.cpu, load.kept_up) == (10.0, 1, 0.5, True)
     assert load.tail == pytest.approx(2.5)
 
 
-def test_where_the_generator_did_not_keep_up_there_are_no_latencies() -> None:
-    assert read({"rate": 10.0, "latency_us": None, "failed": 0, "cpu": 0.99}) == Load(10.0, {}, 0, 0.99)
+def test_where_the_generator_did_not_keep_up_there_are_bounds_only() -> None:
+    run = {"rate": 10.0, "latency_us": None, "at_most_us": {"p99": 300.0}, "failed": 0, "cpu": 0.99}
+    load = read(run)
+    assert load == Load(10.0, {}, {"p99": 300.0}, 0, 0.99)
+    assert not load.kept_up
 
 
 def test_the_middle_round_stands_in_the_table() -> None:

@@ -65,6 +65,7 @@ def test_latencies_of_a_late_generator_are_not_told() -> None:
     found = {**FOUND, "lag_us": _spread(900.0)}
     run = read_run(found, rate=500.0, connections=8, seconds=2.0, is_grpc=False)
     assert run.latency_us is None
+    assert run.at_most_us is not None
     assert not run.record()["kept_up"]
     assert "* 500: no latencies, as they would not be the server's: the generator sent up to 0.90 ms late" in table(
         [run]

@@ -41,6 +41,8 @@ class Run:
     """All that were not answered well."""
     latency_us: Spread | None
     """None of nothing, and where the generator did not keep up."""
+    at_most_us: Spread | None
+    """The same with whatever the generator added: the server's is not longer. None of nothing."""
     lag_us: Spread | None
     """How late the generator sent, where a connection was free."""
     cpu: float | None
@@ -126,6 +128,7 @@ def read_run(found: Mapping[str, Any], *, rate: float | None, connections: int, 
         failures=dict(found["failures"]),
         failed=found["planned"] - found["good"],
         latency_us=None if why else found["latency_us"],
+        at_most_us=found["latency_us"],
         lag_us=lag,
         cpu=found["cpu"],
         starved=found["starved"],
