@@ -34,8 +34,8 @@ class Load:
     """What came of it.
 
     ``latency``: microseconds, of an open loop from the planned send; none where the generator did not keep up, since it
-    would be the generator's. ``at_most``: then too, with what the generator added. ``cpu``: the share that the generator
-    used of its own CPU.
+    would be the generator's. ``at_most``: then too, with what the generator added. ``cpu``: the share of its own CPU
+    that the generator used.
     """
 
     rate: float
