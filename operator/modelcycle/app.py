@@ -25,7 +25,8 @@ from modelcycle.deployment.effects import ClusterEffects
 from modelcycle.deployment.gauge import ReadyReplicas
 from modelcycle.edge.http import serve
 from modelcycle.edge.watching import watch
-from modelcycle.metricstore.loads import LoadStore
+from modelcycle.metricstore.load import InFlight
+from modelcycle.metricstore.loads import LoadPoller
 from modelcycle.metricstore.prometheus import PrometheusStore
 from modelcycle.registry.mlflow import MlflowRegistry
 from modelcycle.runtime import memory
@@ -86,7 +87,8 @@ async def _assembled(
     endpoints = load_endpoints(options.endpoints_file)
     settings = await _settings(options, endpoints, cluster)
     registry = MlflowRegistry(endpoints.mlflow, fence)
-    store, load = PrometheusStore(endpoints.prometheus), LoadStore(endpoints.prometheus)
+    store = PrometheusStore(endpoints.prometheus)
+    load = PrometheusStore(endpoints.prometheus, InFlight, LoadPoller)
     adapters: list[Adapter] = [registry, store, load, ClusterEffects(cluster), TrainingEffects(cluster)]
     for adapter in adapters:
         stack.push_async_callback(adapter.close)

@@ -80,10 +80,16 @@ class PrometheusPoller:
 
 
 class PrometheusStore:
-    """The adapter of all Prometheus endpoints. Made inside of the running event loop."""
+    """The adapter of all Prometheus endpoints, for one type of ``fact``. Made inside of the running event loop."""
 
-    def __init__(self, endpoints: Sequence[PrometheusEndpoint]) -> None:
-        self._pollers = {endpoint.name: PrometheusPoller(endpoint) for endpoint in endpoints}
+    def __init__(
+        self,
+        endpoints: Sequence[PrometheusEndpoint],
+        fact: type[FactRequest] = MetricQuery,
+        poller: type[PrometheusPoller] = PrometheusPoller,
+    ) -> None:
+        self._fact = fact
+        self._pollers = {endpoint.name: poller(endpoint) for endpoint in endpoints}
 
     @property
     def effects(self) -> Mapping[type[Effect], EffectHandler]:
@@ -91,7 +97,7 @@ class PrometheusStore:
 
     @property
     def facts(self) -> frozenset[type[FactRequest]]:
-        return frozenset({MetricQuery})
+        return frozenset({self._fact})
 
     @property
     def pollers(self) -> Mapping[str, Poller]:
